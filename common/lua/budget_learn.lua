@@ -1,0 +1,1 @@
+-- budget_learn: not written yet

@@ -1,0 +1,1 @@
+-- queue_push: not written yet
