@@ -1,13 +1,9 @@
 /* test_doc - parsing, walking and writing vendor JSON. */
 #include "common/doc.h"
+#include "tests/unit/tables.h"
 #include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-// clang-format off
-#include <cmocka.h>
-// clang-format on
 
 #define PAD 64
 
@@ -324,26 +320,13 @@ test_trim_and_go_on(void **state)
 int
 main(void)
 {
-    static const struct CMUnitTest plain[] = {
-        cmocka_unit_test(test_members_and_paths),
-        cmocka_unit_test(test_numbers),
-        cmocka_unit_test(test_iteration),
-        cmocka_unit_test(test_depth_is_bounded),
-        cmocka_unit_test(test_strings_may_hold_nul),
-        cmocka_unit_test(test_trim_and_go_on),
-    };
-    struct CMUnitTest tests[COUNT_OF(plain) + COUNT_OF(write_cases) + COUNT_OF(fault_cases)];
-    size_t n = 0;
-
-    for (size_t i = 0; i < COUNT_OF(plain); i++)
-        tests[n++] = plain[i];
-    for (size_t i = 0; i < COUNT_OF(write_cases); i++)
-        tests[n++] = (struct CMUnitTest){ .name = write_cases[i].name,
-                                          .test_func = check_write,
-                                          .initial_state = &write_cases[i] };
-    for (size_t i = 0; i < COUNT_OF(fault_cases); i++)
-        tests[n++] = (struct CMUnitTest){ .name = fault_cases[i].name,
-                                          .test_func = check_fault,
-                                          .initial_state = &fault_cases[i] };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    TEST_ONE(test_members_and_paths);
+    TEST_ONE(test_numbers);
+    TEST_ONE(test_iteration);
+    TEST_ONE(test_depth_is_bounded);
+    TEST_ONE(test_strings_may_hold_nul);
+    TEST_ONE(test_trim_and_go_on);
+    TEST_TABLE(write_cases, check_write);
+    TEST_TABLE(fault_cases, check_fault);
+    return TESTS_RUN("doc");
 }
