@@ -395,9 +395,9 @@ rc_of(const struct slot *s, CURLcode code)
     case CURLE_SSL_INVALIDCERTSTATUS:
         return RC_DENIED;
     case CURLE_URL_MALFORMAT:
-    case CURLE_UNSUPPORTED_PROTOCOL:
     case CURLE_SSL_CACERT_BADFILE:
         return RC_INVALID;
+    case CURLE_UNSUPPORTED_PROTOCOL: /* the answer's, "HTTP/0.9": the URL's was checked before */
     case CURLE_BAD_CONTENT_ENCODING:
     case CURLE_WEIRD_SERVER_REPLY:
         return RC_PROTOCOL;
