@@ -6,6 +6,8 @@
 #include <stdbool.h>
 #include <string.h>
 
+#define MAX_DEPTH 512 /* as browsers have it */
+
 /* The text on its way out. White space and line breaks are remembered and written before the next visible
  * character. */
 struct writer {
@@ -15,6 +17,7 @@ struct writer {
     bool space;   /* white space is due before what comes next */
     bool newline; /* a line break is due before what comes next */
     int hidden;   /* open elements whose text nobody reads */
+    htmlParserCtxtPtr parser;
 };
 
 static void
@@ -100,13 +103,28 @@ breaks_line(const char *name)
     return is_one_of(name, names, COUNT_OF(names));
 }
 
+/* libxml2 looks through all open elements for each end tag, so that deep nesting costs time squared. Beyond
+ * the depth that browsers bear, an element is taken off its stack again (names only, owned by a dictionary)
+ * and counts as a break. */
+static bool
+stay_shallow(htmlParserCtxtPtr p)
+{
+    if (p->nameNr <= MAX_DEPTH)
+        return false;
+    p->nameNr = MAX_DEPTH;
+    p->name = p->nameTab[MAX_DEPTH - 1];
+    return true;
+}
+
 static void
 on_start(void *arg, const xmlChar *name, const xmlChar **attributes)
 {
     struct writer *w = arg;
 
     (void)attributes;
-    if (is_hidden((const char *)name))
+    if (stay_shallow(w->parser))
+        break_line(w);
+    else if (is_hidden((const char *)name))
         w->hidden++;
     else if (breaks_line((const char *)name))
         break_line(w);
@@ -158,6 +176,7 @@ parse(const char *html, size_t len, struct writer *w)
         .ignorableWhitespace = on_text, /* what libxml2 thinks of white space is not our rule */
     };
     ctxt->userData = w;
+    w->parser = ctxt;
     (void)htmlCtxtReadMemory(ctxt, html, (int)len, NULL, "UTF-8",
                              HTML_PARSE_RECOVER | HTML_PARSE_NOERROR | HTML_PARSE_NOWARNING |
                                  HTML_PARSE_NONET | HTML_PARSE_NODEFDTD | HTML_PARSE_NOIMPLIED |

@@ -159,6 +159,25 @@ test_long_text_is_whole(void **state)
     buf_fini(&out);
 }
 
+static void
+test_deep_nesting_costs_no_time_squared(void **state)
+{
+    struct buf html, out;
+
+    (void)state;
+    buf_init(&html, 4 << 20);
+    for (int i = 0; i < 200000; i++)
+        buf_puts(&html, "<div>");
+    buf_puts(&html, "deep<p>deeper<br>still</p>");
+    for (int i = 0; i < 200000; i++)
+        buf_puts(&html, "</b></div>"); /* took a minute and more */
+    buf_puts(&html, "after");
+    text_of(html.data, html.len, &out);
+    assert_string_equal(out.data, "deep\ndeeper\nstill\nafter");
+    buf_fini(&html);
+    buf_fini(&out);
+}
+
 int
 main(void)
 {
@@ -167,5 +186,6 @@ main(void)
     TEST_ONE(test_nul_does_not_end_it);
     TEST_ONE(test_it_appends);
     TEST_ONE(test_long_text_is_whole);
+    TEST_ONE(test_deep_nesting_costs_no_time_squared);
     return TESTS_RUN("htmltext");
 }
