@@ -90,7 +90,7 @@ put_dbl(struct buf *b, double v)
 static void
 put_time(struct buf *b, int64_t t)
 {
-    buf_put_be64(b, (uint64_t)(t - PG_EPOCH_US));
+    buf_put_be64(b, (uint64_t)(t == DB_INFINITY ? t : t - PG_EPOCH_US));
 }
 
 static void

@@ -25,7 +25,8 @@ struct db_arg {
         const void *ptr;
     } v;
 };
-#define DB_NO_TIME INT64_MIN /* null, where a time is expected */
+#define DB_NO_TIME  INT64_MIN /* null, where a time is expected */
+#define DB_INFINITY INT64_MAX /* PostgreSQL's 'infinity', as an argument */
 
 static inline struct db_arg
 db_null(void)
