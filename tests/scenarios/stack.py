@@ -22,7 +22,7 @@ import oracle
 import services
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-BUILD = pathlib.Path(os.environ.get("DESKMILL_BUILD", ROOT / "build" / "asan"))
+BUILD = ROOT / os.environ.get("DESKMILL_BUILD", "build/asan")
 BIN = BUILD / "bin"
 SIM = BUILD / "tests" / "vendorsim" / "vendorsim"
 SANITIZER = re.compile(r"ERROR: \w*Sanitizer|runtime error:|SUMMARY: \w*Sanitizer")
