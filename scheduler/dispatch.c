@@ -145,14 +145,18 @@ rebuild_lock(struct dispatch *d, bool *got, struct err *err)
 /* Drops the lists, and only then opens the cursors: what is committed before that is in them, what is committed after it is pushed by
  * whoever commits it, to lists that stay. */
 static enum rc
-rebuild_open(struct dispatch *d, struct cache *cache, struct err *err)
+rebuild_open(struct dispatch *d, struct push *push, struct err *err)
 {
-    enum rc rc = queue_reset(cache, d->generation + 1, err);
+    struct err why = { 0 };
+    enum rc rc = RC_OK;
 
-    if (rc != RC_OK)
-        return err_wrap(err, "redis");
+    if (queue_reset(push_cache(push), d->generation + 1, &why) != RC_OK) {
+        push_failed(push, &why);
+        return RC_OK;
+    }
     for (int q = 0; q < QUEUE_COUNT && rc == RC_OK; q++)
         rc = db_run(d->rebuild_db, cursors[q].open, DB_NO_ARGS, NULL, err);
+    d->rebuilding = rc == RC_OK;
     return rc;
 }
 
@@ -174,14 +178,12 @@ rebuild_begin(struct dispatch *d, struct push *push, const char *reason, struct 
     if (reason == NULL && (reason = mistrust(d->generation, run_id, generation, d->run_id)) == NULL)
         goto out;
     d->began = clock_mono();
-    if ((rc = rebuild_open(d, push_cache(push), err)) != RC_OK)
-        goto out;
     d->reason = reason;
     d->queue = 0;
     d->jobs = 0;
-    d->rebuilding = true;
+    rc = rebuild_open(d, push, err);
 out:
-    if (rc != RC_OK || !d->rebuilding)
+    if (!d->rebuilding)
         dispatch_abandon(d);
     return rc;
 }
@@ -454,10 +456,11 @@ refill(struct db *db, struct push *push, const struct list *l, struct err *err)
     return push_rows(push, res, false, err);
 }
 
-/* Mends what was short in the last check too. */
+/* Mends what was short in the last check too, and leaves the rest in `l`. */
 static enum rc
-repair(struct dispatch *d, struct db *db, struct push *push, const struct lists *l, struct err *err)
+repair(struct dispatch *d, struct db *db, struct push *push, struct lists *l, struct err *err)
 {
+    size_t kept = 0;
     size_t lists = 0;
     int64_t ids = 0;
     enum rc rc = RC_OK;
@@ -471,9 +474,13 @@ repair(struct dispatch *d, struct db *db, struct push *push, const struct lists 
     }
     if (lists > REPAIR_LISTS_MAX || ids > REPAIR_IDS_MAX)
         return rebuild_begin(d, push, "check", err);
-    for (size_t i = 0; i < l->n && rc == RC_OK; i++)
+    for (size_t i = 0; i < l->n && rc == RC_OK; i++) {
         if (l->v[i].was_short)
             rc = refill(db, push, &l->v[i], err);
+        else
+            l->v[kept++] = l->v[i];
+    }
+    l->n = kept;
     return rc;
 }
 
