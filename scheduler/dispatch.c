@@ -6,11 +6,11 @@
 #include <string.h>
 
 enum {
-    SETTLE_MS = 2000,        /* queued for so long and still not in Redis: not on its way any more */
-    HURRY_MS = 500,          /* between checks while something is known or feared to be missing */
-    HURRIED_CHECKS = 8,      /* enough to outlast SETTLE_MS */
-    CHECK_SHARE = 20,        /* a check may take a twentieth of the time: with a huge backlog it comes less often */
-    REPAIR_LISTS_MAX = 50,   /* beyond either of these a rebuild is cheaper */
+    SETTLE_MS = 2000,   /* queued for so long and still not in Redis: not on its way any more */
+    HURRY_MS = 500,     /* between checks while something is known or feared to be missing */
+    HURRIED_CHECKS = 8, /* enough to outlast SETTLE_MS */
+    CHECK_SHARE = 20, /* a check may take a twentieth of the time: with a huge backlog it comes less often */
+    REPAIR_LISTS_MAX = 50, /* beyond either of these a rebuild is cheaper */
     REPAIR_IDS_MAX = 50000,
 };
 #define SLICE_US (100 * 1000)
@@ -36,10 +36,10 @@ struct dispatch {
     char run_id[64];
     const char *reason;
 
-    int64_t next_check; /* clock_mono */
-    int hurried;        /* checks that are still to come soon */
+    int64_t next_check;   /* clock_mono */
+    int hurried;          /* checks that are still to come soon */
     struct lists missing; /* what was short at the last check */
-    int64_t *taken;     /* ids that workers had taken but not made running at the last check, ascending */
+    int64_t *taken;       /* ids that workers had taken but not made running at the last check, ascending */
     size_t ntaken;
 };
 
@@ -142,8 +142,8 @@ rebuild_lock(struct dispatch *d, bool *got, struct err *err)
     return rc;
 }
 
-/* Drops the lists, and only then opens the cursors: what is committed before that is in them, what is committed after it is pushed by
- * whoever commits it, to lists that stay. */
+/* Drops the lists, and only then opens the cursors: what is committed before that is in them, what is
+ * committed after it is pushed by whoever commits it, to lists that stay. */
 static enum rc
 rebuild_open(struct dispatch *d, struct push *push, struct err *err)
 {
@@ -312,8 +312,8 @@ count_lists(struct cache *cache, struct lists *l, struct err *err)
         return err_set(err, RC_INTERNAL, "no memory");
     for (size_t i = 0; i < l->n; i++)
         of[i] = l->v[i].of;
-    if (l->n == 0 || (rc = queue_lengths(cache, of, l->n, lens, err)) != RC_OK)
-        return l->n == 0 ? RC_OK : rc;
+    if ((rc = queue_lengths(cache, of, l->n, lens, err)) != RC_OK)
+        return rc;
     for (size_t i = 0; i < l->n; i++)
         l->v[i].have = lens[i];
     return RC_OK;
@@ -363,7 +363,8 @@ read_taken(struct db *db, struct cache *cache, int64_t **ids, size_t *n, struct 
 
 /* Ids that a worker has just taken are not missing; those that it had at the last check too are. */
 static enum rc
-excuse_taken(struct dispatch *d, struct db *db, const int64_t *ids, size_t n, struct lists *l, struct err *err)
+excuse_taken(struct dispatch *d, struct db *db, const int64_t *ids, size_t n, struct lists *l,
+             struct err *err)
 {
     AUTO(dbres) res = NULL;
     enum rc rc;
@@ -375,8 +376,7 @@ excuse_taken(struct dispatch *d, struct db *db, const int64_t *ids, size_t n, st
     for (int row = 0; row < dbres_rows(res); row++) {
         int queue = queue_by_name(dbres_text(res, row, 0));
         int64_t id = dbres_i64(res, row, 2);
-        struct list *list =
-            queue < 0 ? NULL : lists_find(l, (enum queue_name)queue, dbres_i64(res, row, 1));
+        struct list *list = queue < 0 ? NULL : lists_find(l, (enum queue_name)queue, dbres_i64(res, row, 1));
 
         if (list != NULL &&
             (d->ntaken == 0 || bsearch(&id, d->taken, d->ntaken, sizeof id, compare_ids) == NULL))
@@ -385,8 +385,8 @@ excuse_taken(struct dispatch *d, struct db *db, const int64_t *ids, size_t n, st
     return RC_OK;
 }
 
-/* The lists that are truly short. Redis is read before the rows: what leaves a list after that is in the list's length, so that a busy
- * system looks no emptier than it is. */
+/* The lists that are truly short. Redis is read before the rows: what leaves a list after that is in the
+ * list's length, so that a busy system looks no emptier than it is. */
 static enum rc
 find_short(struct dispatch *d, struct db *db, struct cache *cache, struct lists *out, bool *redis_failed,
            struct err *err)
@@ -404,7 +404,8 @@ find_short(struct dispatch *d, struct db *db, struct cache *cache, struct lists 
     keep_short(&before);
     if (before.n == 0)
         goto done;
-    if ((rc = count_lists(cache, &before, err)) != RC_OK || (rc = read_taken(db, cache, &ids, &n, err)) != RC_OK)
+    if ((rc = count_lists(cache, &before, err)) != RC_OK ||
+        (rc = read_taken(db, cache, &ids, &n, err)) != RC_OK)
         goto redis;
     if ((rc = count_rows(db, &after, err)) != RC_OK)
         goto out;
@@ -445,9 +446,10 @@ refill(struct db *db, struct push *push, const struct list *l, struct err *err)
         push_failed(push, &why);
         return RC_OK;
     }
-    rc = db_run(db, SQL_job_queued_of,
-                DB_ARGS(db_i64(l->of.integration_id), db_text(queue_names[l->of.queue]), db_i64(2 * REPAIR_IDS_MAX)),
-                &res, err);
+    rc = db_run(
+        db, SQL_job_queued_of,
+        DB_ARGS(db_i64(l->of.integration_id), db_text(queue_names[l->of.queue]), db_i64(2 * REPAIR_IDS_MAX)),
+        &res, err);
     if (rc != RC_OK)
         return rc;
     log_warn("queue.repaired", KV_STR("queue", queue_names[l->of.queue]),

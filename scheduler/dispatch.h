@@ -1,13 +1,16 @@
 /* scheduler/dispatch.h
  * dispatch - Redis holds what it should: rebuilt when it was lost, mended where ids are missing.
  *
- * Redis carries a generation that must equal queue_state's, and queue_state the run id of the server that was filled last. Anything else
- * means that the lists cannot be trusted, and they are rebuilt from the rows: dropped, then filled in the order in which the jobs are to
- * run, on a connection of its own and a slice at a time, so that ticks and reaping go on; workers claim meanwhile. An advisory lock sees
- * to it that one scheduler rebuilds, and queue_state changes in the last transaction: a rebuild that was cut off is begun again.
+ * Redis carries a generation that must equal queue_state's, and queue_state the run id of the server that was
+ * filled last. Anything else means that the lists cannot be trusted, and they are rebuilt from the rows:
+ * dropped, then filled in the order in which the jobs are to run, on a connection of its own and a slice at a
+ * time, so that ticks and reaping go on; workers claim meanwhile. An advisory lock sees to it that one
+ * scheduler rebuilds, and queue_state changes in the last transaction: a rebuild that was cut off is begun
+ * again.
  *
- * The check finds partial loss: a list with fewer ids than there are queued jobs that could run, twice in a row, is dropped and filled
- * again. Jobs that were queued a moment ago, and those that a worker has just taken, do not count as missing.
+ * The check finds partial loss: a list with fewer ids than there are queued jobs that could run, twice in a
+ * row, is dropped and filled again. Jobs that were queued a moment ago, and those that a worker has just
+ * taken, do not count as missing.
  */
 #ifndef DESKMILL_SCHEDULER_DISPATCH_H
 #define DESKMILL_SCHEDULER_DISPATCH_H

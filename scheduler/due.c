@@ -30,8 +30,8 @@ step(const struct due_schedule *s, int64_t t, int64_t until, int64_t *out)
     return true;
 }
 
-/* The newest tick within [first, until], where `first` is one. Looks back from `until` in growing strides, so that a year of missed
- * minutes costs no more than an hour of them. */
+/* The newest tick within [first, until], where `first` is one. Looks back from `until` in growing strides, so
+ * that a year of missed minutes costs no more than an hour of them. */
 static int64_t
 newest_until(const struct due_schedule *s, int64_t first, int64_t until)
 {

@@ -1,10 +1,10 @@
 /* scheduler/leader.h
- * leader - which of several schedulers does the work. It saves double work and decides nothing else: every pass is safe beside another
- * scheduler's.
+ * leader - which of several schedulers does the work. It saves double work and decides nothing else: every
+ * pass is safe beside another scheduler's.
  *
- * The leader holds a lease in queue_state (a term, by the database's clock) and, for as long as its session lives, an advisory lock of
- * that term. A standby takes over when the lease has run out, or when it saw the lock missing twice: a killed leader is replaced within
- * a second or two, a stopped one after its lease.
+ * The leader holds a lease in queue_state (a term, by the database's clock) and, for as long as its session
+ * lives, an advisory lock of that term. A standby takes over when the lease has run out, or when it saw the
+ * lock missing twice: a killed leader is replaced within a second or two, a stopped one after its lease.
  */
 #ifndef DESKMILL_SCHEDULER_LEADER_H
 #define DESKMILL_SCHEDULER_LEADER_H

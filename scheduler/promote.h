@@ -1,5 +1,6 @@
 /* scheduler/promote.h
- * promote - scheduled jobs whose moment has come are queued. Safe to run side by side: each row is taken by one.
+ * promote - scheduled jobs whose moment has come are queued. Safe to run side by side: each row is taken by
+ * one.
  */
 #ifndef DESKMILL_SCHEDULER_PROMOTE_H
 #define DESKMILL_SCHEDULER_PROMOTE_H

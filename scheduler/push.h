@@ -1,6 +1,6 @@
 /* scheduler/push.h
- * push - ids on their way to Redis, and whether Redis is there. A push never fails for the caller: the row is the promise, and what Redis
- * missed is found by dispatch.
+ * push - ids on their way to Redis, and whether Redis is there. A push never fails for the caller: the row is
+ * the promise, and what Redis missed is found by dispatch.
  *
  * Ownership: borrows nothing; owns its connection.
  * Threads:   one.
@@ -14,7 +14,8 @@
 struct push;
 void push_destroy(struct push *p);
 AUTO_DEFINE(push)
-/* RC_INVALID: a bad URL, or a server whose maxmemory-policy would lose ids. A server that is down is no error. */
+/* RC_INVALID: a bad URL, or a server whose maxmemory-policy would lose ids. A server that is down is no
+ * error. */
 enum rc push_create(const char *redis_url, struct push **out, struct err *err);
 
 void push_items(struct push *p, const struct queue_item *items, size_t n);
@@ -22,7 +23,8 @@ void push_jobs(struct push *p, const struct job_enqueued *jobs, size_t n);
 /* Rows of id, queue, integration, priority. RC_INTERNAL: no memory. */
 enum rc push_rows(struct push *p, const struct dbres *rows, bool front, struct err *err);
 
-/* Asks Redis for its generation and run id, as in queue_generation(). False: it is down (tried again with backoff). Logs when that changes. */
+/* Asks Redis for its generation and run id, as in queue_generation(). False: it is down (tried again with
+ * backoff). Logs when that changes. */
 bool push_probe(struct push *p, int64_t *generation, char run_id[static 64]);
 /* The connection, or NULL while Redis is down. After a failure on it: push_failed(). */
 struct cache *push_cache(struct push *p);

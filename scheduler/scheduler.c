@@ -2,6 +2,7 @@
 #include "common/backoff.h"
 #include "common/clock.h"
 #include "common/log.h"
+#include "common/migrate.h"
 #include "scheduler/dispatch.h"
 #include "scheduler/leader.h"
 #include "scheduler/promote.h"
@@ -19,14 +20,18 @@
 #define MS 1000 /* microseconds */
 
 const struct conf_option scheduler_options[] = {
-    { "database-url", "DATABASE_URL", CONF_URL, NULL, 0, 0, "postgresql|postgres", "PostgreSQL, where everything is kept." },
-    { "redis-url", "REDIS_URL", CONF_URL, NULL, 0, 0, "redis|rediss", "Redis, where ids of queued jobs wait for workers." },
-    { "beat-ms", "DESKMILL_BEAT_MS", CONF_INT, "500", 50, 10000, NULL, "How often workers and Redis are looked at, in ms." },
+    { "database-url", "DATABASE_URL", CONF_URL, NULL, 0, 0, "postgresql|postgres",
+      "PostgreSQL, where everything is kept." },
+    { "redis-url", "REDIS_URL", CONF_URL, NULL, 0, 0, "redis|rediss",
+      "Redis, where ids of queued jobs wait for workers." },
+    { "beat-ms", "DESKMILL_BEAT_MS", CONF_INT, "500", 50, 10000, NULL,
+      "How often workers and Redis are looked at, in ms." },
     { "lease-ms", "DESKMILL_LEASE_MS", CONF_INT, "10000", 1000, 600000, NULL,
       "Silence after which a worker is lost, in ms; at least twice the 2 s between its beats, or live ones are lost too." },
     { "check-ms", "DESKMILL_CHECK_MS", CONF_INT, "5000", 100, 3600000, NULL,
       "How often the lists in Redis are counted against the rows, in ms; less often when counting takes long." },
-    { "sweep-ms", "DESKMILL_SWEEP_MS", CONF_INT, "60000", 100, 86400000, NULL, "How often retention runs, in ms." },
+    { "sweep-ms", "DESKMILL_SWEEP_MS", CONF_INT, "60000", 100, 86400000, NULL,
+      "How often retention runs, in ms." },
     { "keep-done-days", "DESKMILL_KEEP_DONE_DAYS", CONF_INT, "7", 0, 36500, NULL,
       "Days that done and cancelled jobs are kept; 0 = for ever." },
     { "keep-dead-days", "DESKMILL_KEEP_DEAD_DAYS", CONF_INT, "0", 0, 36500, NULL,
@@ -40,7 +45,17 @@ const struct conf_option scheduler_options[] = {
 
 enum { TROUBLE_REST_MS = 1000, CONTENDED_MS = 50, TROUBLE_REPEAT_S = 60 };
 
-enum part_id { PART_NEW, PART_TICKS, PART_PROMOTE, PART_REAP, PART_DISPATCH, PART_ORPHANS, PART_REBUILD, PART_SWEEP, PART_COUNT };
+enum part_id {
+    PART_NEW,
+    PART_TICKS,
+    PART_PROMOTE,
+    PART_REAP,
+    PART_DISPATCH,
+    PART_ORPHANS,
+    PART_REBUILD,
+    PART_SWEEP,
+    PART_COUNT
+};
 
 struct scheduler {
     struct db *db;
@@ -89,7 +104,8 @@ open_signals(struct scheduler *s, struct err *err)
     (void)sigaddset(&set, SIGTERM);
     (void)sigaddset(&set, SIGINT);
     (void)signal(SIGPIPE, SIG_IGN);
-    if (sigprocmask(SIG_BLOCK, &set, NULL) != 0 || (s->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK)) < 0)
+    if (sigprocmask(SIG_BLOCK, &set, NULL) != 0 ||
+        (s->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK)) < 0)
         return err_set(err, RC_INTERNAL, "signals: %s", strerror(errno));
     return RC_OK;
 }
@@ -237,7 +253,8 @@ tell(struct scheduler *s, enum part_id id, const struct err *err)
     log_error("scheduler.trouble", KV_STR("part", parts[id].name), KV_ERR(err));
 }
 
-/* Whether the database answers; if not, `err` says why. What failed may have been one statement: a deadlock, say. */
+/* Whether the database answers; if not, `err` says why. What failed may have been one statement: a deadlock,
+ * say. */
 static bool
 db_answers(struct scheduler *s, struct err *err)
 {
@@ -342,7 +359,8 @@ turn(struct scheduler *s, int64_t *wait, struct err *err)
         for (int id = 0; id < PART_COUNT && !asked_to_stop(s, 0); id++) {
             int64_t now = clock_mono();
 
-            if (s->parts[id].due <= now && s->parts[id].rest <= now && (rc = run_part(s, (enum part_id)id, err)) != RC_OK)
+            if (s->parts[id].due <= now && s->parts[id].rest <= now &&
+                (rc = run_part(s, (enum part_id)id, err)) != RC_OK)
                 return rc;
         }
         for (int id = 0; id < PART_COUNT; id++) {
@@ -373,20 +391,20 @@ rest(struct scheduler *s, int64_t wait, struct err *err)
 
 /* ---- life ---- */
 
-/* A connection that listens, to a schema we know. */
+/* A connection, the first time also the proof that we know its schema. */
 static enum rc
 get_ready(struct scheduler *s, struct err *err)
 {
     enum rc rc;
 
-    if ((rc = db_connect(s->db, err)) != RC_OK || (rc = migrate_check(s->db, err)) != RC_OK)
+    if ((rc = db_connect(s->db, err)) != RC_OK)
         return rc;
-    if (!s->ready)
-        rc = db_listen(s->db, SQL_listen_scheduler, err);
-    if (rc == RC_OK) {
+    leader_reconnected(s->leader);
+    if (s->ready)
+        return RC_OK;
+    if ((rc = migrate_check(s->db, NULL, err)) == RC_OK &&
+        (rc = db_listen(s->db, SQL_listen_scheduler, err)) == RC_OK)
         s->ready = true;
-        leader_reconnected(s->leader);
-    }
     return rc;
 }
 

@@ -50,9 +50,10 @@ log_and_begin_anew(struct sweep *s)
     for (size_t i = 0; i < TABLES; i++)
         all += s->tables[i].deleted;
     if (all > 0)
-        log_info("sweep.done", KV_INT(s->tables[0].name, s->tables[0].deleted),
-                 KV_INT(s->tables[1].name, s->tables[1].deleted), KV_INT(s->tables[2].name, s->tables[2].deleted),
-                 KV_INT(s->tables[3].name, s->tables[3].deleted), KV_INT(s->tables[4].name, s->tables[4].deleted));
+        log_info(
+            "sweep.done", KV_INT(s->tables[0].name, s->tables[0].deleted),
+            KV_INT(s->tables[1].name, s->tables[1].deleted), KV_INT(s->tables[2].name, s->tables[2].deleted),
+            KV_INT(s->tables[3].name, s->tables[3].deleted), KV_INT(s->tables[4].name, s->tables[4].deleted));
     for (size_t i = 0; i < TABLES; i++)
         s->tables[i].deleted = 0;
     s->at = 0;

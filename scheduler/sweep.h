@@ -1,5 +1,6 @@
 /* scheduler/sweep.h
- * sweep - retention: deletes what has served its time, a bounded batch at a time, so that nothing waits for it.
+ * sweep - retention: deletes what has served its time, a bounded batch at a time, so that nothing waits for
+ * it.
  */
 #ifndef DESKMILL_SCHEDULER_SWEEP_H
 #define DESKMILL_SCHEDULER_SWEEP_H

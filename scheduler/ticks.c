@@ -8,17 +8,32 @@
 #include <string.h>
 
 enum {
-    BATCH = 500,       /* schedules a transaction */
+    BATCH = 500,        /* schedules a transaction */
     BATCH_TICKS = 2000, /* ticks a transaction; run_all may bring many of one schedule */
     SCHEDULE_TICKS = 1000,
     LATER_MAX = 256,
 };
 #define LATER_US (5 * CLOCK_SECOND)
 
-enum column { ID, KIND, ARGS, CRON, ZONE, MISFIRE, WINDOW, NO_OVERLAP, BUSY, NEXT_TICK, INTEGRATION, ACTIVE, NOW };
+enum column {
+    ID,
+    KIND,
+    ARGS,
+    CRON,
+    ZONE,
+    MISFIRE,
+    WINDOW,
+    NO_OVERLAP,
+    BUSY,
+    NEXT_TICK,
+    INTEGRATION,
+    ACTIVE,
+    NOW
+};
 
 struct ticks {
-    size_t limit; /* 1 after a batch failed, doubling while they succeed: one schedule's trouble is found and set aside */
+    size_t limit; /* 1 after a batch failed, doubling while they succeed: one schedule's trouble is found and
+                     set aside */
     int64_t later_ids[LATER_MAX], later_until[LATER_MAX]; /* set aside until (clock_mono) */
     size_t later;
     struct due_tick scratch[SCHEDULE_TICKS];
@@ -107,7 +122,8 @@ read_schedule(struct batch *b, int row, struct due_schedule *s, struct cron *cro
     enum rc rc;
 
     if (kind == NULL)
-        return err_set(err, RC_INVALID, "kind: there is no kind of job called \"%s\"", dbres_text(r, row, KIND));
+        return err_set(err, RC_INVALID, "kind: there is no kind of job called \"%s\"",
+                       dbres_text(r, row, KIND));
     if ((rc = json_parse_object(dbres_text(r, row, ARGS), dbres_len(r, row, ARGS), args, err)) != RC_OK)
         return err_wrap(err, "args");
     if ((rc = jobkind_check_args(kind, *args, dbres_i64(r, row, INTEGRATION), err)) != RC_OK)
@@ -165,7 +181,8 @@ decide_row(struct ticks *t, struct batch *b, int row, bool *full, struct err *er
     b->moved_ids[b->nmoved] = id;
     b->moved_last[b->nmoved] = due.n > 0 ? t->scratch[due.n - 1].at : DB_NO_TIME;
     b->moved_next[b->nmoved++] = due.next == DUE_NONE ? DB_INFINITY : due.next;
-    return due.next == DUE_NONE ? break_schedule(b, id, "cron: has no further tick within 8 years", err) : RC_OK;
+    return due.next == DUE_NONE ? break_schedule(b, id, "cron: has no further tick within 8 years", err)
+                                : RC_OK;
 }
 
 static enum rc
@@ -280,8 +297,8 @@ record(struct db *db, struct batch *b, struct tick_columns *c, struct err *err)
     tick_columns_fill(c, b);
     if (c->n > 0)
         rc = db_run(db, SQL_tick_insert,
-                    DB_ARGS(db_i64s(c->schedule_id, c->n), db_times(c->at, c->n), db_i64s(c->job_id, c->n)), NULL,
-                    err);
+                    DB_ARGS(db_i64s(c->schedule_id, c->n), db_times(c->at, c->n), db_i64s(c->job_id, c->n)),
+                    NULL, err);
     if (rc == RC_OK && b->nmoved > 0)
         rc = db_run(db, SQL_schedule_advance,
                     DB_ARGS(db_i64s(b->moved_ids, b->nmoved), db_times(b->moved_last, b->nmoved),
@@ -329,8 +346,8 @@ log_tick(const struct tick *t)
     if (t->known)
         log_debug("schedule.known", KV_INT("schedule", t->schedule_id), KV_STR("tick", at));
     else if (t->run)
-        log_info("schedule.fired", KV_INT("schedule", t->schedule_id), KV_STR("tick", at), KV_INT("job", t->job_id),
-                 KV_BOOL("created", t->created));
+        log_info("schedule.fired", KV_INT("schedule", t->schedule_id), KV_STR("tick", at),
+                 KV_INT("job", t->job_id), KV_BOOL("created", t->created));
     else
         log_info("schedule.skipped", KV_INT("schedule", t->schedule_id), KV_STR("tick", at),
                  KV_STR("why", "overlap"));
