@@ -212,10 +212,10 @@ class Stack:
 
     def api(self, **opts):
         if self._api is None:
-            port = services.free_port()
-            proc = self.start("deskmill-api", port=port, **opts)
+            port_file = self.folder / "api.port"
+            proc = self.start("deskmill-api", port=0, port_file=port_file, **opts)
+            port = self.wait(lambda: port_file.exists() and port_file.read_text().strip(), what="the api listens", alive=[proc])
             proc.url = f"http://127.0.0.1:{port}"
-            self.wait(lambda: services.listens(port), what="the api listens", alive=[proc])
             self._api = proc
         return self._api
 
@@ -253,12 +253,8 @@ class Stack:
         name = name or f"desk{len(self.desks) + 1}"
         if not self.sql("SELECT 1 FROM organizations WHERE slug = %s", org):
             self.post("/api/v1/organizations", slug=org, name=org.title(), timezone="UTC")
-        self.post("/api/v1/integrations", organization=org, name=name, vendor=kind, base_url=url, token=given_token or token,
-                  settings={"settle_s": 0, **(settings or {})})
-        number = self.sql("SELECT n.id FROM integrations n JOIN organizations o ON o.id = organization_id WHERE slug = %s AND n.name = %s", org, name)[0].id
-        self.sql("DELETE FROM schedules WHERE integration_id = %s", number)
-        if schedule:
-            self.post("/api/v1/schedules", integration=f"{org}/{name}", kind="issue_pull", cron=schedule, timezone="UTC")
+        number = self.post("/api/v1/integrations", organization=org, name=name, vendor=kind, base_url=url, token=given_token or token,
+                           settings={"settle_s": 0, **(settings or {})}, schedule=schedule or "").id
         desk = Desk(self, proc, url, f"{org}/{name}", number)
         self.desks.append(desk)
         if hold_page:

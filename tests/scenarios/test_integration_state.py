@@ -4,14 +4,16 @@
 def test_a_paused_integration_waits_until_it_is_resumed(stack):
     """Its job stays queued while others, enqueued later, run past it."""
     desk = stack.vendor("pylon", issues=60, messages=0)
+    job = stack.pull(desk)
+    stack.cli("integration", "pause", desk.integration)
     stack.scheduler()
     stack.worker()
-    stack.cli("integration", "pause", desk.integration)
-    job = stack.pull(desk)
     for _ in range(5):
         stack.wait_job(stack.noop())
     assert stack.job(job).state == "queued" and stack.job(job).epoch == 0
     assert desk.calls() == 0
+    refused = stack.run_cli("pull", desk.integration)
+    assert refused.returncode != 0 and "paused" in refused.stderr, refused.stderr
     stack.cli("integration", "resume", desk.integration)
     stack.wait_job(job, timeout=20)
     stack.assert_true_to(desk, "issues")
