@@ -142,6 +142,16 @@ class Desk:
         self.door("POST", "limits", {"group": group, "per_min": per_min, "window_s": window_s})
 
 
+class _Unexpected:
+    """The processes that must live on."""
+
+    def __init__(self, procs):
+        self.procs = procs
+
+    def __iter__(self):
+        return iter([p for p in self.procs if not p.expected_end])
+
+
 class Stack:
     def __init__(self, cluster, folder, name):
         self.cluster = cluster
@@ -188,9 +198,9 @@ class Stack:
         return env
 
     def start(self, program, *argv, name=None, env=None, **opts):
-        """Starts a process; `lease_ms=2000` becomes --lease-ms 2000."""
+        """Starts a process; `lease_ms=2000` becomes --lease-ms 2000, `always_lead=True` --always-lead."""
         name = name or self._name(program)
-        flags = [x for key, value in opts.items() for x in (f"--{key.replace('_', '-')}", str(value))]
+        flags = [x for key, value in opts.items() for x in (f"--{key.replace('_', '-')}", *([] if value is True else [str(value)]))]
         proc = services.Proc(name, [binary(program), *argv, *flags], self.folder / f"{name}.log", env or self.env())
         self.procs.append(proc)
         return proc
@@ -202,8 +212,7 @@ class Stack:
     def worker(self, slots=1, ready=True, **opts):
         proc = self.start("deskmill-worker", slots=slots, **opts)
         if ready:
-            self.wait(lambda: self.sql("SELECT 1 FROM workers WHERE pid = %s AND state = 'active'", proc.pid), what=f"{proc.name} is registered",
-                      alive=[proc])
+            self.wait(lambda: self.sql("SELECT 1 FROM workers WHERE pid = %s AND state = 'active'", proc.pid), what=f"{proc.name} is registered")
             proc.worker_id = self.sql("SELECT id FROM workers WHERE pid = %s ORDER BY id DESC LIMIT 1", proc.pid)[0].id
         return proc
 
@@ -214,7 +223,7 @@ class Stack:
         if self._api is None:
             port_file = self.folder / "api.port"
             proc = self.start("deskmill-api", port=0, port_file=port_file, **opts)
-            port = self.wait(lambda: port_file.exists() and port_file.read_text().strip(), what="the api listens", alive=[proc])
+            port = self.wait(lambda: port_file.exists() and port_file.read_text().strip(), what="the api listens")
             proc.url = f"http://127.0.0.1:{port}"
             self._api = proc
         return self._api
@@ -248,7 +257,7 @@ class Stack:
         options = {"issues": 100, "accounts": 10, "users": 5, "messages": 300, "profile": "none", "token": token, **opts}
         port_file = self.folder / f"vendorsim-{len(self.desks) + 1}.port"
         proc = self.start("vendorsim", vendor=kind, port_file=port_file, **options)
-        port = int(self.wait(lambda: port_file.exists() and port_file.read_text().strip(), what="the simulator listens", alive=[proc]))
+        port = int(self.wait(lambda: port_file.exists() and port_file.read_text().strip(), what="the simulator listens"))
         url = f"http://127.0.0.1:{port}"
         name = name or f"desk{len(self.desks) + 1}"
         if not self.sql("SELECT 1 FROM organizations WHERE slug = %s", org):
@@ -355,8 +364,9 @@ class Stack:
     def wait_log(self, event, timeout=30, **fields):
         return self.wait(lambda: self.log(event, **fields), timeout, f"the log says {event} {fields or ''}")
 
-    def wait(self, condition, timeout=30, what=None, alive=()):
-        return services.wait_until(condition, timeout, what, alive)
+    def wait(self, condition, timeout=30, what=None):
+        """Waits for the condition; fails at once when a process has ended that the test did not end."""
+        return services.wait_until(condition, timeout, what, _Unexpected(self.procs))
 
     # -- the end --------------------------------------------------------------------------------------------------------
 
@@ -395,8 +405,8 @@ class Stack:
         return wrong
 
     def logs(self, lines=150):
-        """The end of every process's log, for a person to read."""
-        return [(p.name, p.tail(lines)) for p in self.procs]
+        """The end of every process's log but Redis's, for a person to read."""
+        return [(p.name, p.tail(lines)) for p in self.procs if p.name != "redis"]
 
 
 class Cluster:

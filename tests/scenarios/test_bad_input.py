@@ -83,7 +83,7 @@ def test_bad_requests(stack):
 @pytest.mark.parametrize("what, body", [
     ("cut off", b'{"integration": "acme/de'), ("not JSON", b"integration=acme"), ("an array", b"[]"), ("not UTF-8", b'{"integration": "\xff\xfe"}'),
     ("trailing text", b'{} {}'), ("the same key twice", b'{"integration": "acme/desk1", "integration": "acme/desk1"}'), ("very deep", b'{"integration":' + b"[" * 100000),
-])
+], ids=lambda x: x if isinstance(x, str) else "")
 def test_malformed_json(stack, what, body):
     stack.vendor("pylon", issues=1, messages=0)
     before = written(stack)

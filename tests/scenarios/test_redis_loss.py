@@ -96,7 +96,7 @@ def test_a_redis_that_evicts_is_refused(stack, process):
     stack.redis(policy="allkeys-lru")
     opts = {"slots": 1} if process == "deskmill-worker" else {}
     proc = stack.start(process, **opts)
-    assert proc.wait() != 0
     proc.expected_end = True
+    assert proc.wait() != 0
     said = proc.log_text()
     assert "allkeys-lru" in said and "noeviction" in said, said

@@ -25,8 +25,8 @@ def make_due(stack, ids):
 def test_two_schedulers_fire_each_tick_once(stack):
     """Both lead, so both try every tick; (schedule, tick) is unique, so one wins each."""
     ids = add_schedules(stack, 40)
-    stack.scheduler(always_lead="true")
-    stack.scheduler(always_lead="true")
+    stack.scheduler(always_lead=True)
+    stack.scheduler(always_lead=True)
     stack.wait(lambda: not stack.sql("SELECT 1 FROM schedules WHERE next_tick IS NULL"), what="the next ticks are worked out")
     stack.worker(slots=2)
     for n in range(1, ROUNDS + 1):
