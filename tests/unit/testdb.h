@@ -18,13 +18,13 @@ static struct {
 } testdb;
 
 static inline int
-testdb_admin_(const char *verb)
+testdb_admin_(const char *verb, const char *how)
 {
     AUTO(db) db = NULL;
     struct err err = { 0 };
     char sql[128];
 
-    (void)snprintf(sql, sizeof sql, verb, testdb.name);
+    (void)snprintf(sql, sizeof sql, "%s DATABASE %s %s", verb, testdb.name, how);
     if (db_create(getenv("TEST_DATABASE_URL"), &(struct db_options){ .app_name = "unit" }, &db, &err) == RC_OK &&
         db_exec_text(db, sql, NULL, &err) == RC_OK)
         return 0;
@@ -67,7 +67,7 @@ testdb_make(void)
     if (server == NULL)
         return 0;
     (void)snprintf(testdb.name, sizeof testdb.name, "unit_%d", (int)getpid());
-    if (testdb_admin_("CREATE DATABASE %s") != 0)
+    if (testdb_admin_("CREATE", "") != 0)
         return -1;
     testdb_url_(server);
     db = testdb_connect();
@@ -81,7 +81,7 @@ static inline void
 testdb_drop(void)
 {
     if (testdb.url[0] != '\0')
-        (void)testdb_admin_("DROP DATABASE %s WITH (FORCE)");
+        (void)testdb_admin_("DROP", "WITH (FORCE)");
 }
 
 #define TESTDB_OR_SKIP()                                                                                     \
