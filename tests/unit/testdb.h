@@ -32,20 +32,6 @@ testdb_admin_(const char *verb, const char *how)
     return -1;
 }
 
-/* The server's URL with another database in its path. */
-static inline void
-testdb_url_(const char *server)
-{
-    const char *query = strchr(server, '?');
-    size_t head = query != NULL ? (size_t)(query - server) : strlen(server);
-    const char *authority = strstr(server, "//");
-    const char *slash = authority != NULL ? memchr(authority + 2, '/', head - (size_t)(authority + 2 - server)) : NULL;
-
-    if (slash != NULL)
-        head = (size_t)(slash - server);
-    (void)snprintf(testdb.url, sizeof testdb.url, "%.*s/%s%s", (int)head, server, testdb.name, query != NULL ? query : "");
-}
-
 static inline struct db *
 testdb_connect(void)
 {
@@ -69,7 +55,7 @@ testdb_make(void)
     (void)snprintf(testdb.name, sizeof testdb.name, "unit_%d", (int)getpid());
     if (testdb_admin_("CREATE", "") != 0)
         return -1;
-    testdb_url_(server);
+    (void)snprintf(testdb.url, sizeof testdb.url, "%s%cdbname=%s", server, strchr(server, '?') == NULL ? '?' : '&', testdb.name);
     db = testdb_connect();
     if (migrate_run(db, NULL, NULL, NULL, &err) == RC_OK)
         return 0;
