@@ -121,7 +121,7 @@ COMMANDS = [
     ("no command", [], 2, "usage"),
     ("an unknown option", ["pull", "acme/desk1", "--fast"], 2, "--fast"),
     ("an option without its value", ["backfill", "acme/desk1", "--from"], 2, "--from"),
-    ("a missing word", ["pull"], 2, ""),
+    ("a missing word", ["backfill"], 2, "INTEGRATION"),
     ("a word too many", ["pull", "acme/desk1", "and", "more"], 2, ""),
     ("an unknown integration", ["pull", "acme/nope"], 4, "acme/nope"),
     ("a bad date", ["backfill", "acme/desk1", "--from", "2026-13-01"], 2, "from"),
@@ -151,11 +151,11 @@ def test_bad_commands(stack):
 def test_bad_tokens_and_addresses_on_the_command_line(stack):
     stack.vendor("pylon", issues=1, messages=0)
     before = written(stack)
-    words = ["integration", "add", "acme/new", "--vendor", "pylon", "--url", "ftp://x", "--token-env", "TOK"]
-    done = stack.run_cli(*words, env=stack.env(TOK="t"))
-    assert done.returncode == 2 and "url" in done.stderr
-    done = stack.run_cli(*words[:6], "http://127.0.0.1:9", "--token-env", "NO_SUCH_VARIABLE")
-    assert done.returncode == 2 and "NO_SUCH_VARIABLE" in done.stderr
+    words = ["integration", "add", "acme/new", "--vendor", "pylon"]
+    for more, names in [(["--base-url", "ftp://x", "--token", "t"], "base_url"), ([], "--token"), (["--token", "-"], "--token"),
+                        (["--token", "t", "--settings", "{"], "--settings"), (["--token", "t", "--schedule", "* * *"], "schedule")]:
+        done = stack.run_cli(*words, *more)
+        assert done.returncode == 2 and names in done.stderr and len(done.stderr.strip().splitlines()) == 1, (more, done.stderr)
     assert written(stack) == before
 
 

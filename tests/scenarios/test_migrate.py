@@ -1,4 +1,5 @@
 """deskmill migrate: once, from any number of hosts, and never over a history that was changed."""
+import shutil
 import subprocess
 import threading
 
@@ -40,13 +41,28 @@ def test_many_at_once_are_one(empty):
     assert query(empty, "SELECT count(*) = count(DISTINCT version) FROM deskmill.schema_migrations") == "t"
 
 
-def test_a_changed_applied_file_is_a_clear_error(empty):
-    harness.migrate(empty)
-    query(empty, "UPDATE deskmill.schema_migrations SET checksum = 'x' || substr(checksum::text, 2) WHERE version = 1")
-    done = harness.migrate(empty, check=False)
-    assert done.returncode != 0
+def test_a_changed_applied_file_is_a_clear_error(empty, tmp_path):
+    folder = shutil.copytree(harness.ROOT / "schema", tmp_path / "schema")
+    harness.migrate(empty, "--dir", folder)
+    first = min(folder.glob("0001_*.sql"))
+    first.write_text(first.read_text() + "-- only a comment\n")
+    done = harness.migrate(empty, "--dir", folder, check=False)
+    assert done.returncode == 1, done.stderr
     assert "0001" in done.stderr and "changed" in done.stderr, done.stderr
     assert len(done.stderr.strip().splitlines()) == 1, done.stderr
+
+
+def test_a_failing_file_leaves_nothing_of_itself(empty, tmp_path):
+    """Those before it stay; mended, it goes on from there."""
+    folder = shutil.copytree(harness.ROOT / "schema", tmp_path / "schema")
+    last = folder / f"{len(list(folder.glob('[0-9]*.sql'))) + 1:04d}_broken.sql"
+    last.write_text("CREATE TABLE deskmill.half (a int);\nCREATE TABLE deskmill.half (a int);\n")
+    done = harness.migrate(empty, "--dir", folder, check=False)
+    assert done.returncode == 1 and "half" in done.stderr, done.stderr
+    assert query(empty, "SELECT to_regclass('deskmill.half'), count(*) FROM deskmill.schema_migrations") == f"|{len(list(folder.glob('[0-9]*.sql'))) - 1}"
+    last.write_text("CREATE TABLE deskmill.half (a int);\n")
+    harness.migrate(empty, "--dir", folder)
+    assert query(empty, "SELECT to_regclass('deskmill.half')") == "deskmill.half"
 
 
 @pytest.mark.parametrize("program, opts", [("deskmill-worker", []), ("deskmill-scheduler", []), ("deskmill-api", ["--port", "0"])])
