@@ -62,7 +62,7 @@ def test_a_failing_file_leaves_nothing_of_itself(empty, tmp_path):
     assert query(empty, "SELECT to_regclass('deskmill.half'), count(*) FROM deskmill.schema_migrations") == f"|{len(list(folder.glob('[0-9]*.sql'))) - 1}"
     last.write_text("CREATE TABLE deskmill.half (a int);\n")
     harness.migrate(empty, "--dir", folder)
-    assert query(empty, "SELECT to_regclass('deskmill.half')") == "deskmill.half"
+    assert query(empty, "SELECT to_regclass('deskmill.half') IS NOT NULL") == "t"
 
 
 @pytest.mark.parametrize("program, opts", [("deskmill-worker", []), ("deskmill-scheduler", []), ("deskmill-api", ["--port", "0"])])
