@@ -7,6 +7,7 @@ import pytest
 
 sys.dont_write_bytecode = True
 sys.path[:0] = [str(pathlib.Path(__file__).parent), str(pathlib.Path(__file__).parents[1])]
+pytest.register_assert_rewrite("stack", "services")
 import oracle  # noqa: E402
 import stack as stack_module  # noqa: E402
 

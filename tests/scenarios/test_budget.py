@@ -39,7 +39,7 @@ def test_a_storm_of_429s_ends_well(stack):
 @pytest.mark.slow
 def test_within_the_old_limits_no_call_is_refused(stack):
     """20 searches a minute; a walk of 26 pages needs a second minute, and not one 429."""
-    desk = stack.vendor("pylon", issues=260, messages=0, days=25, profile="old", settings={"page_size": 10})
+    desk = stack.vendor("pylon", issues=260, messages=0, days=25, profile="old", settings={"page_size": 10, "limits": {}})
     stack.scheduler()
     stack.worker(slots=2)
     job = stack.pull(desk)

@@ -5,7 +5,7 @@ import pytest
 @pytest.mark.parametrize("profile", ["old", "new"])
 def test_a_first_pull_brings_exactly_what_the_desk_holds(stack, profile):
     """Both ages of the api: pages of 100, unicode, nulls, missing keys, both shapes of custom fields."""
-    desk = stack.vendor("pylon", issues=400, accounts=40, users=12, messages=1500, profile=profile, settings={"limits": {}})
+    desk = stack.vendor("pylon", issues=400, accounts=40, users=12, messages=1500, profile=profile)
     for group in ("search", "messages", "accounts", "contacts", "users"):
         desk.limits(group, per_min=0)
     stack.scheduler()
