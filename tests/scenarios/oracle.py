@@ -115,11 +115,11 @@ def account(record):
 
 
 def user(record):
-    return {"id": record["id"], "name": record.get("name"), "email": record.get("email") or None, "role": "agent", "account_id": None}
+    return {"id": record["id"], "name": record.get("name"), "email": record.get("email"), "role": "agent", "account_id": None}
 
 
 def contact(record):
-    return {"id": record["id"], "name": record.get("name"), "email": record.get("email") or None, "role": "contact",
+    return {"id": record["id"], "name": record.get("name"), "email": record.get("email"), "role": "contact",
             "account_id": at(record, "account.id")}
 
 
