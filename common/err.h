@@ -1,13 +1,17 @@
 /* common/err.h
  * err - why something did not work: a code to act on and a sentence to read.
  *
- * Bugs are asserted; bad luck is an `enum rc` with its reason in a `struct err` of the caller's. common/ returns
- * errors and never logs them: whoever decides what to do about one logs it, once.
+ * Bugs are asserted; bad luck is an `enum rc` with its reason in a `struct err` of the caller's. common/
+ * returns errors and never logs them: whoever decides what to do about one logs it, once.
  *
  * Threads: a struct err belongs to one thread at a time.
  */
 #ifndef DESKMILL_ERR_H
 #define DESKMILL_ERR_H
+
+#ifdef __cplusplus
+extern "C" {
+#endif
 
 enum rc {
     RC_OK = 0,
@@ -28,8 +32,15 @@ struct err {
     char text[512];
 };
 
-/* Sets code and sentence and returns the code, so that `return err_set(...)` reads well. `e` may be NULL. */
-enum rc err_set(struct err *e, enum rc rc, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+/* Sets code and sentence and returns the code, so that `return err_set(...)` reads well. `e` may be NULL. A macro, so that compiler and analyzer, which see one file
+ * at a time, know that what comes back is the code given and not RC_OK. */
+#define err_set(e, code, ...)                                                                                \
+    __extension__({                                                                                          \
+        enum rc rc_ = (code);                                                                                \
+        err_set_((e), rc_, __VA_ARGS__);                                                                     \
+        rc_;                                                                                                 \
+    })
+void err_set_(struct err *e, enum rc rc, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
 /* Puts "doing what: " before the sentence; the code stays and is returned. */
 enum rc err_wrap(struct err *e, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
@@ -38,5 +49,9 @@ void err_clear(struct err *e);
 
 /* "invalid", "not_found" ...: constant words for logs and for the api's problem documents. */
 const char *rc_name(enum rc rc);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

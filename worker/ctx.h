@@ -1,0 +1,66 @@
+/* worker/ctx.h
+ * ctx - what a running job may use, and the one way its writes count.
+ *
+ * A job kind is one function, run(ctx, args, err), that returns how the attempt ended. It runs in a child process of its own, in plain blocking code. Between pages it asks ctx_stop(); every
+ * transaction it makes holds the statement ctx_fence(), which moves the job's own row and dies with RC_CONFLICT (DM409) when the job is no longer ours.
+ *
+ * Ownership: the child makes one ctx per job and destroys it; db, cache and http outlive it (kept for the next job of this child).
+ * Threads:   ctx and db belong to the thread that runs the job. A fetching thread may use http, budget and its own doc only.
+ */
+#ifndef DESKMILL_WORKER_CTX_H
+#define DESKMILL_WORKER_CTX_H
+
+#include "common/cache.h"
+#include "common/conf.h"
+#include "common/db.h"
+#include "common/job.h"
+#include "common/json.h"
+#include <stdbool.h>
+#include <stdint.h>
+
+/* What the job has done so far, over all its attempts; goes into jobs.progress (json) and, for this attempt alone, into sync_log. */
+struct counts {
+    int64_t requests, bytes, pages, fetched, inserted, updated, unchanged, stale, rejected;
+};
+
+struct job_ctx {
+    const struct job *job;
+    const struct conf *conf;
+    struct db *db;
+    struct cache *cache;      /* for budgets and for pushing what was enqueued; may be down */
+    int control_fd;           /* the parent: readable when it wants us to stop, at its end when it is gone */
+    json_t *checkpoint;       /* owned; NULL at first. Written with every fenced transaction */
+    json_t *extra_progress;   /* owned; merged into jobs.progress; NULL = nothing */
+    struct counts total;      /* since the job's first attempt: read from job->progress at the start */
+    struct counts attempt;    /* of this attempt */
+    int64_t window_from, window_to; /* microseconds, for sync_log; DB_NO_TIME = none */
+    json_t *unknown;          /* owned; field name -> times seen, for sync_log; NULL = none */
+    bool touched;             /* a vendor was called */
+    bool cancel;              /* the last fence said that someone wants the job cancelled */
+    int64_t snooze_ms;        /* with OUTCOME_SNOOZE */
+    struct job_enqueued *enqueued; /* rows made in the open transaction, pushed by ctx_commit() */
+    size_t enqueued_n, enqueued_cap;
+};
+
+typedef enum outcome (*job_run_fn)(struct job_ctx *ctx, const json_t *args, struct err *err);
+
+enum rc ctx_init(struct job_ctx *ctx, const struct job *job, const struct conf *conf, struct db *db, struct cache *cache, int control_fd, struct err *err);
+void ctx_fini(struct job_ctx *ctx);
+
+/* Between pages: false = go on; true = end now with *why (OUTCOME_DRAINED when the parent asked, OUTCOME_CANCELLED when a fence said so). If the parent is gone, the process ends here. */
+bool ctx_stop(struct job_ctx *ctx, enum outcome *why);
+
+/* Adds `pages` worth of counts to attempt and total. */
+void ctx_count(struct job_ctx *ctx, const struct counts *c);
+
+/* Runs the fence (own_job with checkpoint and progress) and, if a vendor was touched, the sync_log row of this attempt, in the open transaction, then commits; pushes what job_enqueue_in_ctx() made. RC_CONFLICT: refused;
+ * everything was rolled back; end with OUTCOME_LOST (logged as job.refused here). Any other error: rolled back too. */
+enum rc ctx_commit(struct job_ctx *ctx, struct err *err);
+
+/* Enqueues within the open transaction; pushed after ctx_commit() succeeded, forgotten when it did not. */
+enum rc ctx_enqueue(struct job_ctx *ctx, const struct job_spec *specs, size_t n, struct err *err);
+
+/* An error as an outcome: RC_CONFLICT by the fence is LOST, RC_INVALID DEAD, the rest RETRY. */
+enum outcome ctx_outcome(const struct job_ctx *ctx, enum rc rc);
+
+#endif
