@@ -362,7 +362,7 @@ stream_add(struct door_stream *s, struct blob *taken)
 
     if (s->n == s->cap) {
         s->cap = s->cap > 0 ? 2 * s->cap : 256;
-        grown = realloc(s->parts, s->cap * sizeof(*grown));
+        grown = realloc(s->parts, s->cap * sizeof(struct blob *));
         if (grown == NULL)
             abort();
         s->parts = grown;

@@ -58,10 +58,8 @@ static const char *const odd_titles[] = {
     "결제 화면이 열리지 않습니다",
     "لا يمكن تسجيل الدخول إلى الحساب",
     "הייצוא נעצר באמצע (v2.1)",
-    "Cafe\xcc\x81 menu, e\xcc\x82tre re\xcc\x81"
-    "cit, a\xcc\x8a",
-    "Zero\xe2\x80\x8bwidth and no\xc2\xa0"
-    "break spaces",
+    "Cafe\xcc\x81 menu, e\xcc\x82tre, a\xcc\x8a",
+    "Zero\xe2\x80\x8bwidth and no\xc2\xa0wrap space",
     "Line\xe2\x80\xa8separator in the middle",
     "𝒮𝒸𝓇𝒾𝓅𝓉 letters and 𐍈 beyond the first plane",
     "'; DROP TABLE issues; --",
@@ -138,7 +136,7 @@ put_words(struct buf *b, struct rng *r, size_t bytes)
     while (b->len < end) {
         uint64_t bits = rng_next(r), dice = bits;
 
-        buf_room(b, 4 * WORD_ROOM);
+        buf_room(b, (size_t)4 * WORD_ROOM);
         for (int i = 0; i < 4 && b->len < end; i++, dice >>= 16) {
             size_t k = (dice & 0xffff) * COUNT(words) >> 16;
 
