@@ -15,10 +15,12 @@ struct backoff {
 extern const struct backoff backoff_job;
 extern const struct backoff backoff_connect;
 
-/* The wait before the retry number `attempt` (1 = after the first failure), without jitter. Never overflows. */
+/* The wait before the retry number `attempt` (1 = after the first failure), without jitter. Never overflows.
+ */
 int64_t backoff_ms(const struct backoff *b, int attempt);
 
-/* The same with jitter: uniform in [half, whole], so that retries of one failure spread out but none comes at once. */
+/* The same with jitter: uniform in [half, whole], so that retries of one failure spread out but none comes at
+ * once. */
 int64_t backoff_jitter_ms(const struct backoff *b, int attempt);
 
 #endif

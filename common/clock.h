@@ -2,8 +2,8 @@
  * clock - instants as integer microseconds, their RFC 3339 text, and date arithmetic in UTC.
  *
  * An instant is an int64_t: microseconds since 1970-01-01T00:00:00Z (so PostgreSQL's are 946,684,800 s less).
- * A process may be given another time with DESKMILL_CLOCK_OFFSET_S (seconds, tests only; read once at first use): it moves
- * clock_now() and leaves clock_mono() alone.
+ * A process may be given another time with DESKMILL_CLOCK_OFFSET_S (seconds, tests only; read once at first
+ * use): it moves clock_now() and leaves clock_mono() alone.
  *
  * Threads: all functions are safe.
  */
@@ -23,11 +23,19 @@
 int64_t clock_now(void);  /* this host's wall clock */
 int64_t clock_mono(void); /* for durations: never jumps; its zero means nothing */
 
-/* RFC 3339 with a zone ("Z" or an offset), fraction of any length (cut to microseconds), years 0001 to 9999; a space
- * or 'T' between date and time. `len` bytes of `s`, no terminator needed. Also a plain date "2026-01-31" (= its midnight UTC). */
+/* RFC 3339 with a zone ("Z" or an offset), fraction of any length (cut to microseconds), years 0001 to 9999;
+ * a space or 'T' between date and time. `len` bytes of `s`, no terminator needed. :60 is the next second.
+ * Also a plain date "2026-01-31" (= its midnight UTC). */
 enum rc clock_parse(const char *s, size_t len, int64_t *out, struct err *err);
 
-/* "2026-01-31T08:00:00Z", with ".123456" only where the microseconds are not zero (trailing zeros cut). Returns `buf`. */
+/* "2026-01-31T08:00:00Z", with ".123456" only where the microseconds are not zero (trailing zeros cut).
+ * Returns `buf`. */
 const char *clock_format(int64_t t, char buf[static CLOCK_TEXT]);
+
+/* The proleptic Gregorian calendar. Days are counted from 1970-01-01, a Thursday; `day` may be out of its
+ * month. */
+int64_t clock_days(int year, int month, int day);
+void clock_date(int64_t days, int *year, int *month, int *day);
+int clock_month_days(int year, int month);
 
 #endif

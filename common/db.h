@@ -8,7 +8,8 @@
  *
  * Ownership: results are the caller's (dbres_destroy, or AUTO(dbres)).
  * Threads:   one thread at a time.
- * Errors:    RC_UNAVAILABLE connection lost, server starting or shutting down, deadlock or serialization failure; RC_TIMEOUT statement or lock timeout;
+ * Errors:    RC_UNAVAILABLE connection lost, server starting, shutting down, full or a standby, deadlock or serialization failure (a statement whose
+ *            connection broke while it ran is never run again: whether it took effect is unknown); RC_TIMEOUT statement or lock timeout;
  *            RC_CONFLICT unique or exclusion violation, or SQLSTATE DM409 (our own fence: deskmill.own_job()); RC_INVALID data errors
  *            (class 22, 23) and DM422; RC_NOT_FOUND DM404; RC_DENIED 28xxx and 42501; RC_INTERNAL the rest.
  */
@@ -26,7 +27,7 @@ struct db_options {
 };
 
 struct db;
-void db_destroy(struct db *d); /* NULL is fine */
+void db_destroy(struct db *d); /* NULL is fine. In a forked child it closes without a word: the session stays the parent's */
 AUTO_DEFINE(db)
 
 /* Does not connect yet; RC_INVALID for a URL that libpq cannot read. `url` is copied. */
@@ -42,10 +43,10 @@ enum rc db_exec_text(struct db *d, const char *sql, struct dbres **res, struct e
 
 enum rc db_begin(struct db *d, struct err *err);
 enum rc db_commit(struct db *d, struct err *err);
-void db_rollback(struct db *d); /* safe when none is open */
+void db_rollback(struct db *d); /* safe when none is open; also abandons a COPY that was begun */
 
 /* Several statements in one round trip (libpq's pipeline mode, one sync at the end; so outside an explicit transaction they are one implicit
- * transaction). After the first failure the rest do not run. `res` has n places or is NULL; on failure none is given. */
+ * transaction). After the first failure the rest do not run. `res` has n places or is NULL; on failure none is given. No COPY. */
 struct db_call {
     enum sql_id id;
     const struct db_arg *args;
@@ -63,7 +64,8 @@ const char *db_sqlstate(const struct db *d);
 const char *db_constraint(const struct db *d);
 
 /* LISTEN/NOTIFY: waits until a notification comes, `extra_fd` (or -1) is readable, or `timeout_ms` has passed; drains what came. Connects
- * (and listens again) when needed. *notified tells whether any came. Channels are SQL_TEXT "LISTEN x" statements given once to db_listen(). */
+ * (and listens again) when needed. *notified tells whether any came, or may have been missed while the connection was down. A signal ends the
+ * wait early. Channels are SQL_TEXT "LISTEN x" statements given once to db_listen(). */
 enum rc db_listen(struct db *d, enum sql_id id, struct err *err);
 enum rc db_wait(struct db *d, int extra_fd, int timeout_ms, bool *notified, struct err *err);
 

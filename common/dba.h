@@ -2,10 +2,13 @@
  * dba - one connection to PostgreSQL on a loop: nothing waits. Same statements, arguments, results and errors as db.
  *
  * Calls are sent in order in pipeline mode, each with its own sync: each is its own transaction, and one that fails does not touch the next.
+ * A connection that leaves a call unanswered for longer than connecting and a statement may take is dropped. Resolving a host name waits; the
+ * rest of connecting does not. No COPY.
  * While disconnected, calls fail at once with RC_UNAVAILABLE (from the loop, not from within dba_run). It reconnects by itself, with backoff.
  *
  * Threads:   the loop's.
  * Callbacks: exactly once per dba_run(), never from within it, also on disconnect and destroy (RC_UNAVAILABLE). `res` and `err` are borrowed.
+ *            One that is called with RC_UNAVAILABLE must not simply call again: it would do so for ever.
  */
 #ifndef DESKMILL_DBA_H
 #define DESKMILL_DBA_H
@@ -14,7 +17,8 @@
 #include "common/loop.h"
 
 typedef void (*dba_cb)(void *arg, enum rc rc, const struct dbres *res, const struct err *err);
-/* up: connected, session set up, nothing sent yet: calls made here go first. Down: every call in flight has had its callback. */
+/* up: connected, session set up, nothing sent yet: calls made here go first. Down: every call in flight has had its callback; comes
+ * also after each attempt to connect that failed, with the reason. Not called by dba_destroy(). */
 typedef void (*dba_state_cb)(void *arg, bool up, const struct err *err);
 
 struct dba;

@@ -19,7 +19,7 @@ struct db_arg {
     enum db_arg_type { DB_NULL, DB_I64, DB_BOOL, DB_DBL, DB_TEXT, DB_BYTEA, DB_TIME, DB_I64S, DB_TEXTS, DB_TIMES, DB_BOOLS } type;
     size_t n; /* bytes of a text or bytea, elements of an array */
     union {
-        int64_t i64; /* DB_TIME: microseconds since 1970; CLOCK_NONE in an array of times or INT64_MIN = null */
+        int64_t i64; /* DB_TIME: microseconds since 1970 */
         double dbl;
         bool yes;
         const void *ptr;
@@ -74,7 +74,7 @@ size_t dbres_len(const struct dbres *r, int row, int col);
 int64_t dbres_i64(const struct dbres *r, int row, int col); /* 0 where null */
 double dbres_dbl(const struct dbres *r, int row, int col);
 bool dbres_bool(const struct dbres *r, int row, int col);
-int64_t dbres_time(const struct dbres *r, int row, int col); /* DB_NO_TIME where null or infinite */
+int64_t dbres_time(const struct dbres *r, int row, int col); /* of a timestamptz or date; DB_NO_TIME where null or infinite */
 /* *out is the caller's to free(). RC_NOT_FOUND where null. */
 enum rc dbres_bytea(const struct dbres *r, int row, int col, unsigned char **out, size_t *len, struct err *err);
 

@@ -9,6 +9,10 @@
 #ifndef DESKMILL_ERR_H
 #define DESKMILL_ERR_H
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 enum rc {
     RC_OK = 0,
     RC_INVALID,     /* the caller's input is wrong: repeating it cannot help */
@@ -38,5 +42,9 @@ void err_clear(struct err *e);
 
 /* "invalid", "not_found" ...: constant words for logs and for the api's problem documents. */
 const char *rc_name(enum rc rc);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

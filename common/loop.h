@@ -3,6 +3,8 @@
  *
  * Ownership: watchers are created stopped and destroyed by their owner, before the loop. Destroying a watcher within its own callback is fine.
  * Callbacks must not wait for anything.
+ * After fork() the child must not run the parent's loop; destroying it and its watchers there is safe, leaves the parent's alone and
+ * gives the signals their default actions back. One loop at a time may watch a signal.
  */
 #ifndef DESKMILL_LOOP_H
 #define DESKMILL_LOOP_H

@@ -17,18 +17,21 @@ extern "C" {
 
 struct zone;
 
-/* A wall-clock reading. month 1-12, day 1-31, hour 0-23; weekday 0 = Sunday, filled by zone_local(), ignored by zone_instant(). */
+/* A wall-clock reading. month 1-12, day 1-31, hour 0-23; weekday 0 = Sunday, filled by zone_local(), ignored
+ * by zone_instant(). */
 struct civil {
     int year, month, day, hour, minute, second, weekday;
 };
 
 enum zone_kind {
     ZONE_UNIQUE,   /* the reading happens once */
-    ZONE_SKIPPED,  /* never: a spring gap. `first` is the instant at which the gap ends (the first valid instant after it) */
+    ZONE_SKIPPED,  /* never: a spring gap. `first` is the instant at which the gap ends (the first valid
+                      instant after it) */
     ZONE_REPEATED, /* twice: an autumn overlap. `first` and `second` are the two instants */
 };
 
-/* RC_INVALID names the zone and shows what one looks like. Fixed abbreviations that are not in tzdata are refused; "UTC" is a zone. */
+/* RC_INVALID names the zone and shows what one looks like. Fixed abbreviations that are not in tzdata are
+ * refused; "UTC" is a zone. */
 enum rc zone_find(const char *name, const struct zone **out, struct err *err);
 
 /* `t` in microseconds since 1970 UTC, floored to the second. */

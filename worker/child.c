@@ -1,0 +1,105 @@
+#include "worker/child.h"
+#include "common/log.h"
+#include "worker/ctx.h"
+#include "worker/jobs.h"
+#include "worker/wire.h"
+#include <inttypes.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+enum { CONTROL_FD = 3, CACHE_TIMEOUT_MS = 2000 };
+
+struct child {
+    const struct conf *conf;
+    struct db *db;
+    struct cache *cache;
+};
+
+/* The loop, the connections and the other children's sockets are the parent's: closed here without a word to the servers. */
+static void
+let_go_of_the_parent(int fd)
+{
+    if (dup2(fd, CONTROL_FD) < 0)
+        _exit(EXIT_FAILURE);
+    (void)close_range(CONTROL_FD + 1, ~0U, 0);
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+    (void)signal(SIGTERM, SIG_IGN); /* a group's SIGTERM is the parent's business: it tells us to stop at a page */
+    (void)signal(SIGINT, SIG_IGN);
+    (void)signal(SIGPIPE, SIG_IGN);
+}
+
+static enum rc
+connections(struct child *c, int64_t worker_id, struct err *err)
+{
+    char name[64];
+    enum rc rc;
+
+    if (c->db != NULL)
+        return RC_OK;
+    (void)snprintf(name, sizeof name, CHILD_APP_NAME, worker_id);
+    rc = db_create(conf_str(c->conf, "database-url"), &(struct db_options){ .app_name = name }, &c->db, err);
+    if (rc != RC_OK)
+        return rc;
+    return cache_create(conf_str(c->conf, "redis-url"), CACHE_TIMEOUT_MS, &c->cache, err);
+}
+
+static void
+run_job(struct child *c, const struct job *j, struct wire_result *result)
+{
+    job_run_fn run = jobs_find(j->kind);
+    json_auto_t *args = NULL;
+    struct job_ctx ctx = { 0 };
+    struct err err = { 0 };
+    enum rc rc;
+
+    rc = connections(c, j->worker_id, &err);
+    if (rc == RC_OK)
+        rc = json_parse_object(j->args, strlen(j->args), &args, &err);
+    if (rc == RC_OK && run == NULL)
+        rc = err_set(&err, RC_INVALID, "this worker does not know the kind %s", j->kind);
+    if (rc == RC_OK)
+        rc = ctx_init(&ctx, j, c->conf, c->db, c->cache, CONTROL_FD, &err);
+    if (rc == RC_OK)
+        result->outcome = run(&ctx, args, &err);
+    else
+        result->outcome = rc == RC_INVALID ? OUTCOME_DEAD : OUTCOME_RETRY;
+    result->delay_ms = ctx.snooze_ms;
+    result->touched = ctx.touched;
+    if (result->outcome != OUTCOME_DONE && result->outcome != OUTCOME_CHILDREN)
+        (void)snprintf(result->error, sizeof result->error, "%s", err.text);
+    ctx_fini(&ctx);
+    db_rollback(c->db); /* nothing stays open between two jobs, whatever the job forgot */
+}
+
+_Noreturn void
+child_run(const struct conf *conf, int fd)
+{
+    struct child c = { .conf = conf };
+    int64_t jobs = conf_int(conf, "child-jobs");
+    struct err err = { 0 };
+
+    let_go_of_the_parent(fd);
+    while (jobs > 0) {
+        struct wire_result result = { 0 };
+        struct job job = { 0 };
+        enum wire_type type;
+
+        if (wire_receive(CONTROL_FD, true, &type, &job, NULL, &err) != RC_OK || type == WIRE_END)
+            break;
+        if (type != WIRE_JOB)
+            continue; /* a stop that came as its job ended */
+        log_set_job(job.id);
+        run_job(&c, &job, &result);
+        log_set_job(0);
+        job_fini(&job);
+        jobs--;
+        if (wire_send_result(CONTROL_FD, &result, &err) != RC_OK)
+            break;
+    }
+    db_destroy(c.db);
+    cache_destroy(c.cache);
+    _exit(EXIT_SUCCESS); /* the parent's atexit handlers and buffers are not ours */
+}

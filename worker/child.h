@@ -1,0 +1,18 @@
+/* worker/child.h
+ * child - a child's life: wait for a job, run it in plain blocking code, say how it ended, again.
+ *
+ * It ends when the parent's end of the socket closes, after `child-jobs` jobs, or with the parent (PR_SET_PDEATHSIG). Connections are made with the first job and kept.
+ */
+#ifndef DESKMILL_WORKER_CHILD_H
+#define DESKMILL_WORKER_CHILD_H
+
+#include "common/conf.h"
+#include <inttypes.h>
+
+/* application_name of a child's session: the reaper ends a lost worker's sessions by it */
+#define CHILD_APP_NAME "deskmill-child/%" PRId64
+
+/* Called in the fresh child: closes what it inherited but for `fd`, and never returns. */
+_Noreturn void child_run(const struct conf *conf, int fd);
+
+#endif

@@ -1,0 +1,191 @@
+/* worker/claim.c - getting jobs: ids from Redis, or from the rows themselves while Redis is away; then one conditional update that makes them ours.
+ *
+ * One claim is under way at a time. It asks for as many jobs as there are idle slots. When it comes back short, nothing is left to take: the worker blocks on the
+ * wake-up key. The block is bounded, so that a token lost with a Redis costs seconds, not for ever. */
+#include "common/log.h"
+#include "common/queue.h"
+#include "worker/worker_internal.h"
+#include <stdlib.h>
+#include <string.h>
+
+enum { WAIT_S = 5, SCAN_MS = 250 };
+
+static bool
+may_claim(const struct worker *w)
+{
+    return w->state == WORKER_ACTIVE && w->locked && !w->claiming && !w->waiting && slots_in(w, SLOT_IDLE) > 0;
+}
+
+static void
+on_wake(void *arg, enum rc rc, const struct reply *r, const struct err *err)
+{
+    struct worker *w = arg;
+
+    (void)r;
+    (void)err;
+    w->waiting = false;
+    if (rc == RC_OK)
+        claim_more(w);
+    /* otherwise claim_cache_changed() goes on when the connection is back, and the scan timer meanwhile */
+}
+
+static void
+wait_for_work(struct worker *w)
+{
+    if (w->state != WORKER_ACTIVE || w->waiting || !cachea_is_up(w->wait_cache))
+        return;
+    w->waiting = true;
+    queue_wait_async(w->wait_cache, WAIT_S, on_wake, w);
+}
+
+static struct slot *
+idle_slot(struct worker *w)
+{
+    for (int i = 0; i < w->slots_n; i++)
+        if (w->slots[i].state == SLOT_IDLE)
+            return &w->slots[i];
+    return NULL;
+}
+
+/* The claim is over. Ask again if it brought all that was asked for; if not, there is nothing left to take. */
+static void
+claim_over(struct worker *w)
+{
+    w->claiming = false;
+    if (w->got >= w->wanted)
+        claim_more(w);
+    else
+        wait_for_work(w);
+}
+
+static void
+start_jobs(struct worker *w, const struct dbres *res)
+{
+    struct err err = { 0 };
+
+    for (int row = 0; row < dbres_rows(res); row++) {
+        struct slot *s = idle_slot(w);
+        struct job job;
+
+        if (job_read(res, row, w->id, &job, &err) != RC_OK) {
+            log_error("job.unreadable", KV_ERR(&err));
+            continue;
+        }
+        if (s != NULL && w->state == WORKER_ACTIVE) {
+            slot_run(s, &job);
+        } else { /* a drain began, or a child died, while the claim was on its way: it goes straight back */
+            settle_add(w, &job, &(struct wire_result){ .outcome = OUTCOME_DRAINED });
+        }
+    }
+}
+
+static void claim_rows(struct worker *w, const int64_t *ids, size_t n);
+
+/* What one claim asked for, to go on with one by one if two of its jobs and another worker raced for one lock key. */
+struct claim {
+    struct worker *w;
+    size_t n;
+    int64_t ids[];
+};
+
+static void
+on_claimed(void *arg, enum rc rc, const struct dbres *res, const struct err *err)
+{
+    struct claim *c = arg;
+    struct worker *w = c->w;
+
+    if (rc == RC_OK)
+        start_jobs(w, res);
+    else if (rc == RC_CONFLICT && c->n > 1)
+        for (size_t i = 0; i < c->n; i++)
+            claim_rows(w, &c->ids[i], 1);
+    else if (rc != RC_CONFLICT)
+        log_warn("claim.failed", KV_ERR(err));
+    free(c);
+    if (--w->claims == 0)
+        claim_over(w);
+}
+
+static void
+claim_rows(struct worker *w, const int64_t *ids, size_t n)
+{
+    struct claim *c = malloc(sizeof *c + n * sizeof c->ids[0]);
+
+    if (c == NULL) { /* the ids are in Postgres and in our own list: the scheduler's check brings them back */
+        if (w->claims == 0)
+            claim_over(w);
+        return;
+    }
+    w->claims++;
+    c->w = w;
+    c->n = n;
+    memcpy(c->ids, ids, n * sizeof c->ids[0]);
+    dba_run(w->db, SQL_job_claim, DB_ARGS(db_i64(w->id), db_i64s(c->ids, n), db_texts(w->kinds, w->kinds_n)), on_claimed, c);
+}
+
+static void
+on_ids(void *arg, enum rc rc, const struct reply *r, const struct err *err)
+{
+    struct worker *w = arg;
+    size_t n = rc == RC_OK ? reply_len(r) : 0;
+    int64_t ids[n + 1];
+
+    if (rc != RC_OK)
+        log_warn("claim.failed", KV_ERR(err));
+    w->got = (int)n;
+    if (n == 0) {
+        claim_over(w);
+        return;
+    }
+    for (size_t i = 0; i < n; i++)
+        ids[i] = reply_int(reply_at(r, i));
+    claim_rows(w, ids, n);
+}
+
+static void
+on_scanned(void *arg, enum rc rc, const struct dbres *res, const struct err *err)
+{
+    struct worker *w = arg;
+    size_t n = rc == RC_OK ? (size_t)dbres_rows(res) : 0;
+    int64_t ids[n + 1];
+
+    (void)err;
+    w->got = (int)n;
+    if (n == 0) {
+        claim_over(w);
+        return;
+    }
+    for (size_t i = 0; i < n; i++)
+        ids[i] = dbres_i64(res, (int)i, 0);
+    claim_rows(w, ids, n);
+}
+
+void
+claim_more(struct worker *w)
+{
+    if (!may_claim(w) || !dba_is_up(w->db))
+        return;
+    w->wanted = slots_in(w, SLOT_IDLE);
+    w->claiming = true;
+    if (cachea_is_up(w->cache))
+        queue_claim_async(w->cache, w->id, w->wanted, on_ids, w);
+    else
+        dba_run(w->db, SQL_job_scan, DB_ARGS(db_i64(w->wanted), db_texts(w->kinds, w->kinds_n)), on_scanned, w);
+}
+
+/* Redis came or went. Without it the rows are scanned, four times a second; that is the only polling there is. */
+void
+claim_cache_changed(struct worker *w)
+{
+    if (cachea_is_up(w->cache))
+        loop_timer_stop(w->scan);
+    else
+        loop_timer_every(w->scan, SCAN_MS);
+    claim_more(w);
+}
+
+void
+claim_scan_due(struct worker *w)
+{
+    claim_more(w);
+}

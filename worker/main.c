@@ -1,0 +1,21 @@
+/* worker/main.c - starts one worker process; what it does is in worker.c. */
+#include "common/conf.h"
+#include "worker/options.h"
+#include "worker/worker.h"
+#include <stdlib.h>
+
+int
+main(int argc, char **argv)
+{
+    static const char about[] = "Runs Deskmill's jobs: takes them from Redis, writes to Postgres. Start as many as you like.";
+    struct err err = { 0 };
+    AUTO(conf) conf = NULL;
+    AUTO(worker) worker = NULL;
+
+    if (conf_load("deskmill-worker", about, worker_options, argc, argv, NULL, &conf, &err) != RC_OK)
+        return conf_fail("deskmill-worker", "configuration", &err);
+    conf_open_log(conf, "worker");
+    if (worker_create(conf, &worker, &err) != RC_OK || worker_run(worker, &err) != RC_OK)
+        return conf_fail("deskmill-worker", "worker", &err);
+    return EXIT_SUCCESS; /* asked to stop, and every job it started is settled */
+}

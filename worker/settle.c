@@ -1,0 +1,147 @@
+/* worker/settle.c - writing attempts back: all that have ended since the last batch go in one statement, each row under its epoch. What that frees (the next job
+ * of a lock key, a parent whose last child has ended) is asked for after the commit, when nobody can miss it any more, and pushed. */
+#include "common/log.h"
+#include "common/queue.h"
+#include "worker/worker_internal.h"
+#include <stdlib.h>
+#include <string.h>
+
+enum { BATCH_MAX = 500 };
+
+static void
+push_rows(struct worker *w, const struct dbres *res, bool front)
+{
+    AUTO_FREE struct queue_item *items = NULL;
+    struct err err = { 0 };
+    size_t n = 0;
+
+    if (job_read_items(res, front, &items, &n, &err) == RC_OK && n > 0)
+        queue_push_async(w->cache, items, n, NULL, NULL); /* a lost push is found by the scheduler's check */
+}
+
+static void
+on_unblocked(void *arg, enum rc rc, const struct dbres *res, const struct err *err)
+{
+    struct worker *w = arg;
+
+    if (rc == RC_OK)
+        push_rows(w, res, true);
+    else
+        log_warn("settle.unblock_failed", KV_ERR(err)); /* the scheduler's check mends it */
+    worker_maybe_end(w);
+}
+
+static void
+unblock(struct worker *w, size_t n)
+{
+    AUTO_FREE const char **locks = calloc(n + 1, sizeof *locks);
+    AUTO_FREE int64_t *parents = calloc(2 * n + 1, sizeof *parents);
+    size_t locks_n = 0, parents_n = 0;
+
+    if (locks == NULL || parents == NULL)
+        return;
+    for (size_t i = 0; i < n; i++) {
+        if (w->ended[i].job.lock_key != NULL)
+            locks[locks_n++] = w->ended[i].job.lock_key;
+        if (w->ended[i].job.parent_id != 0)
+            parents[parents_n++] = w->ended[i].job.parent_id;
+        if (w->ended[i].result.outcome == OUTCOME_CHILDREN) /* its children may all have ended before it came to wait for them */
+            parents[parents_n++] = w->ended[i].job.id;
+    }
+    if (locks_n + parents_n > 0)
+        dba_run(w->db, SQL_job_unblock, DB_ARGS(db_texts(locks, locks_n), db_i64s(parents, parents_n)), on_unblocked, w);
+}
+
+static void
+drop_first(struct worker *w, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        job_fini(&w->ended[i].job);
+    memmove(w->ended, w->ended + n, (w->ended_n - n) * sizeof *w->ended);
+    w->ended_n -= n;
+}
+
+static void
+on_settled(void *arg, enum rc rc, const struct dbres *res, const struct err *err)
+{
+    struct worker *w = arg;
+    size_t n = w->settling;
+
+    w->settling = 0;
+    if (rc == RC_UNAVAILABLE || rc == RC_TIMEOUT) { /* kept; sent again when Postgres is back: a second time changes nothing */
+        log_warn("settle.failed", KV_ERR(err), KV_INT("jobs", (int64_t)n));
+        if (dba_is_up(w->db))
+            loop_timer_after(w->again, 1000);
+        return;
+    }
+    if (rc == RC_CONFLICT && !(w->settle_singly && n > 1)) {
+        /* Someone enqueued a twin between our look at the dedupe keys and our write. Alone and again, it sees the twin and gives its key up. */
+        w->settle_singly = true;
+        settle_flush(w);
+        return;
+    }
+    if (rc == RC_OK) {
+        push_rows(w, res, true);
+        unblock(w, n);
+    } else { /* a bug, or a row no statement can mend: do not let it hold up the others; the reaper takes such jobs back when we end */
+        log_error("settle.refused", KV_ERR(err), KV_INT("jobs", (int64_t)n));
+    }
+    drop_first(w, n);
+    if (w->ended_n == 0)
+        w->settle_singly = false;
+    settle_flush(w);
+    worker_maybe_end(w);
+}
+
+void
+settle_flush(struct worker *w)
+{
+    AUTO(settle_args) args = NULL;
+    struct settlement s[BATCH_MAX];
+    const struct db_arg *list;
+    struct err err = { 0 };
+    size_t n = 0, argc;
+
+    if (w->settling > 0 || w->ended_n == 0 || !dba_is_up(w->db))
+        return;
+    /* One batch is of one worker: after a burial, jobs claimed under the old id are refused by themselves. */
+    while (n < w->ended_n && n < (w->settle_singly ? 1 : BATCH_MAX) && w->ended[n].job.worker_id == w->ended[0].job.worker_id) {
+        struct ended *e = &w->ended[n];
+
+        s[n++] = (struct settlement){ .job = &e->job,
+                                      .outcome = e->result.outcome,
+                                      .delay_ms = e->result.delay_ms,
+                                      .error = e->result.error[0] != '\0' ? e->result.error : NULL,
+                                      .touched = e->result.touched };
+    }
+    if (settle_args_create(w->ended[0].job.worker_id, s, n, &args, &err) != RC_OK) {
+        loop_timer_after(w->again, 1000);
+        return;
+    }
+    list = settle_args_get(args, &argc);
+    w->settling = n;
+    dba_run(w->db, SQL_job_settle, list, argc, on_settled, w);
+}
+
+void
+settle_add(struct worker *w, struct job *job, const struct wire_result *r)
+{
+    if (r->outcome == OUTCOME_LOST) { /* no longer ours: nothing to write */
+        job_fini(job);
+        return;
+    }
+    if (w->ended_n == w->ended_cap) {
+        size_t cap = w->ended_cap == 0 ? 64 : 2 * w->ended_cap;
+        struct ended *grown = realloc(w->ended, cap * sizeof *grown);
+
+        if (grown == NULL) { /* the lease will take the job back */
+            job_fini(job);
+            return;
+        }
+        w->ended = grown;
+        w->ended_cap = cap;
+    }
+    w->ended[w->ended_n++] = (struct ended){ .job = *job, .result = *r };
+    *job = (struct job){ 0 };
+    settle_flush(w);
+}

@@ -1,0 +1,426 @@
+/* worker/worker.c - the parent's life: check, register, beat, drain, end. */
+#include "worker/worker.h"
+#include "common/clock.h"
+#include "common/log.h"
+#include "common/migrate.h"
+#include "common/seal.h"
+#include "worker/worker_internal.h"
+#include <inttypes.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { CACHE_TIMEOUT_MS = 2000, LOCK_AGAIN_MS = 200, LAST_SETTLE_MS = 3000 };
+
+/* ---- what must be right before the first job ------------------------------------------------------------------ */
+
+static enum rc
+check_schema(const struct conf *conf, struct err *err)
+{
+    AUTO(db) db = NULL;
+    int pending = 0;
+    enum rc rc = db_create(conf_str(conf, "database-url"), &(struct db_options){ .app_name = "deskmill-worker" }, &db, err);
+
+    return rc == RC_OK ? migrate_check(db, &pending, err) : rc;
+}
+
+/* Redis that cannot be reached now is no reason not to start: the rows can be claimed without it. */
+static enum rc
+check_redis(const struct conf *conf, struct err *err)
+{
+    AUTO(cache) cache = NULL;
+    enum rc rc = cache_create(conf_str(conf, "redis-url"), CACHE_TIMEOUT_MS, &cache, err);
+
+    if (rc != RC_OK)
+        return rc;
+    rc = cache_check_policy(cache, err);
+    if (rc != RC_UNAVAILABLE && rc != RC_TIMEOUT)
+        return rc;
+    log_warn("redis.down", KV_ERR(err));
+    return RC_OK;
+}
+
+static enum rc
+check_key(const struct conf *conf, struct err *err)
+{
+    struct seal_key key;
+
+    return seal_key_load(conf_str(conf, "key"), &key, err);
+}
+
+/* ---- registering ------------------------------------------------------------------------------------------------ */
+
+static void ask_lock(void *arg);
+
+static void
+fail(struct worker *w, enum rc rc, const struct err *err)
+{
+    w->rc = rc;
+    w->err = *err;
+    w->state = WORKER_ENDED;
+    loop_stop(w->loop);
+}
+
+static void
+on_lock(void *arg, enum rc rc, const struct dbres *res, const struct err *err)
+{
+    struct worker *w = arg;
+
+    (void)err; /* a lost connection: on_db() asks again */
+    if (rc != RC_OK)
+        return;
+    w->locked = dbres_bool(res, 0, 0);
+    if (!w->locked) /* the server has not yet noticed that our old connection is gone */
+        loop_timer_after(w->again, LOCK_AGAIN_MS);
+    else
+        claim_more(w);
+}
+
+static void
+ask_lock(void *arg)
+{
+    struct worker *w = arg;
+
+    if (w->id != 0)
+        dba_run(w->db, SQL_worker_lock, DB_ARGS(db_i64(w->id)), on_lock, w);
+}
+
+static void
+on_again(void *arg)
+{
+    struct worker *w = arg;
+
+    if (!w->locked)
+        ask_lock(w);
+    settle_flush(w);
+}
+
+static void
+on_registered(void *arg, enum rc rc, const struct dbres *res, const struct err *err)
+{
+    struct worker *w = arg;
+
+    if (rc == RC_UNAVAILABLE || rc == RC_TIMEOUT)
+        return;
+    if (rc != RC_OK) {
+        fail(w, rc, err);
+        return;
+    }
+    w->id = dbres_i64(res, 0, 0);
+    if (w->state == WORKER_STARTING)
+        w->state = WORKER_ACTIVE;
+    log_info("worker.started", KV_INT("worker", w->id), KV_INT("slots", w->slots_n));
+    ask_lock(w);
+    for (int i = 0; i < w->slots_n; i++) {
+        if (w->slots[i].state == SLOT_EMPTY && w->state == WORKER_ACTIVE)
+            slot_start(&w->slots[i]);
+        else
+            slot_retire(&w->slots[i]);
+    }
+}
+
+static void
+enrol(struct worker *w)
+{
+    char host[256] = "?";
+
+    (void)gethostname(host, sizeof host - 1);
+    dba_run(w->db, SQL_worker_register,
+            DB_ARGS(db_text(host), db_i64(getpid()), db_i64(w->slots_n), db_text(DESKMILL_VERSION)), on_registered, w);
+}
+
+/* ---- beating ---------------------------------------------------------------------------------------------------- */
+
+/* The reaper has given us up: we were stopped or cut off for longer than the lease. What our children still run is no longer ours, and the fence tells them so at their next
+ * page; new jobs come under a new name. */
+static void
+buried(struct worker *w)
+{
+    log_warn("worker.buried", KV_INT("worker", w->id));
+    w->id = 0;
+    w->locked = false;
+    if (w->state == WORKER_ACTIVE)
+        w->state = WORKER_STARTING;
+    enrol(w);
+}
+
+static void
+on_beat(void *arg, enum rc rc, const struct dbres *res, const struct err *err)
+{
+    struct worker *w = arg;
+
+    (void)err;
+    if (rc == RC_OK && dbres_rows(res) == 0 && w->id != 0)
+        buried(w);
+}
+
+static void
+beat(void *arg)
+{
+    struct worker *w = arg;
+
+    if (w->id != 0 && dba_is_up(w->db))
+        dba_run(w->db, SQL_worker_beat, DB_ARGS(db_i64(w->id), db_text(w->state == WORKER_DRAINING ? "draining" : "active")),
+                on_beat, w);
+}
+
+/* ---- servers coming and going -------------------------------------------------------------------------------------- */
+
+static void
+on_db(void *arg, bool up, const struct err *err)
+{
+    struct worker *w = arg;
+
+    if (!up) {
+        if (w->id != 0 || w->locked)
+            log_warn("db.down", KV_ERR(err));
+        w->locked = false;
+        return;
+    }
+    log_info("db.up");
+    if (w->id == 0) {
+        enrol(w);
+        return;
+    }
+    ask_lock(w);
+    beat(w);
+    settle_flush(w);
+}
+
+static void
+on_cache(void *arg, bool up, const struct err *err)
+{
+    struct worker *w = arg;
+
+    if (up)
+        log_info("redis.up");
+    else
+        log_warn("redis.down", KV_ERR(err));
+    claim_cache_changed(w);
+}
+
+static void
+on_wait_cache(void *arg, bool up, const struct err *err)
+{
+    struct worker *w = arg;
+
+    (void)err; /* the other connection tells */
+    if (up)
+        claim_more(w);
+}
+
+/* ---- draining -------------------------------------------------------------------------------------------------------- */
+
+static void
+on_stopped(void *arg, enum rc rc, const struct dbres *res, const struct err *err)
+{
+    struct worker *w = arg;
+
+    (void)rc;
+    (void)res;
+    (void)err; /* if it failed, the reaper finds that we are gone, and nothing of ours to take back */
+    loop_stop(w->loop);
+}
+
+void
+worker_maybe_end(struct worker *w)
+{
+    if (w->state != WORKER_DRAINING || slots_in(w, SLOT_BUSY) > 0 || w->claiming || w->ended_n > 0 || dba_in_flight(w->db) > 0)
+        return;
+    w->state = WORKER_ENDED;
+    if (w->id != 0)
+        queue_forget_async(w->cache, w->id);
+    if (w->id != 0 && dba_is_up(w->db))
+        dba_run(w->db, SQL_worker_stop, DB_ARGS(db_i64(w->id)), on_stopped, w);
+    else
+        loop_stop(w->loop);
+}
+
+/* Time is up, or someone insists: children go now, their jobs go back to the queue, and what cannot be written back soon is left to the reaper. */
+static void
+end_now(void *arg)
+{
+    struct worker *w = arg;
+
+    if (slots_in(w, SLOT_BUSY) == 0) {
+        w->state = WORKER_ENDED;
+        loop_stop(w->loop);
+        return;
+    }
+    for (int i = 0; i < w->slots_n; i++) {
+        w->slots[i].killed = true;
+        slot_kill(&w->slots[i]);
+    }
+    loop_timer_after(w->drain, LAST_SETTLE_MS);
+}
+
+static void
+on_drain_timer(void *arg)
+{
+    struct worker *w = arg;
+
+    log_warn("worker.drain_ends", KV_INT("running", slots_in(w, SLOT_BUSY)), KV_INT("unsettled", (int64_t)w->ended_n));
+    end_now(w);
+}
+
+static void
+on_stop_signal(void *arg)
+{
+    struct worker *w = arg;
+
+    if (w->state == WORKER_DRAINING) {
+        log_warn("worker.stopped_twice", KV_INT("running", slots_in(w, SLOT_BUSY)));
+        end_now(w);
+        return;
+    }
+    if (w->state == WORKER_ENDED)
+        return;
+    w->state = WORKER_DRAINING;
+    log_info("worker.draining", KV_INT("worker", w->id), KV_INT("running", slots_in(w, SLOT_BUSY)));
+    loop_timer_after(w->drain, conf_int(w->conf, "drain-ms"));
+    beat(w);
+    for (int i = 0; i < w->slots_n; i++)
+        slot_stop_job(&w->slots[i]);
+    worker_maybe_end(w);
+}
+
+/* The last answer to a beat or a push may be what the end waits for. */
+static void
+on_beat_timer(void *arg)
+{
+    beat(arg);
+    worker_maybe_end(arg);
+}
+
+static void
+on_scan_timer(void *arg)
+{
+    claim_scan_due(arg);
+}
+
+static void
+on_child(void *arg, pid_t pid, int status)
+{
+    slot_child_died(arg, pid, status);
+}
+
+/* ---- made and unmade -------------------------------------------------------------------------------------------------- */
+
+static enum rc
+make_slots(struct worker *w, struct err *err)
+{
+    enum rc rc = RC_OK;
+
+    w->slots = calloc((size_t)conf_int(w->conf, "slots"), sizeof *w->slots);
+    if (w->slots == NULL)
+        return err_set(err, RC_INTERNAL, "no memory");
+    for (; w->slots_n < conf_int(w->conf, "slots") && rc == RC_OK; w->slots_n++)
+        rc = slot_init(&w->slots[w->slots_n], w, err);
+    return rc;
+}
+
+static enum rc
+list_kinds(struct worker *w, struct err *err)
+{
+    size_t n = 0;
+
+    while (jobkinds[n].name != NULL)
+        n++;
+    w->kinds = calloc(n, sizeof *w->kinds);
+    if (w->kinds == NULL)
+        return err_set(err, RC_INTERNAL, "no memory");
+    for (; w->kinds_n < n; w->kinds_n++)
+        w->kinds[w->kinds_n] = jobkinds[w->kinds_n].name;
+    return RC_OK;
+}
+
+static enum rc
+make_watchers(struct worker *w, struct err *err)
+{
+    w->beat = loop_timer_create(w->loop, on_beat_timer, w);
+    w->scan = loop_timer_create(w->loop, on_scan_timer, w);
+    w->drain = loop_timer_create(w->loop, on_drain_timer, w);
+    w->again = loop_timer_create(w->loop, on_again, w);
+    w->sigterm = loop_signal_create(w->loop, SIGTERM, on_stop_signal, w);
+    w->sigint = loop_signal_create(w->loop, SIGINT, on_stop_signal, w);
+    w->children = loop_child_create(w->loop, on_child, w);
+    if (w->beat == NULL || w->scan == NULL || w->drain == NULL || w->again == NULL || w->sigterm == NULL || w->sigint == NULL ||
+        w->children == NULL)
+        return err_set(err, RC_INTERNAL, "no memory");
+    loop_timer_every(w->beat, conf_int(w->conf, "beat-ms"));
+    return RC_OK;
+}
+
+static enum rc
+make_connections(struct worker *w, struct err *err)
+{
+    const char *redis = conf_str(w->conf, "redis-url");
+    struct db_options o = { .app_name = "deskmill-worker", .statement_timeout_ms = 10000 };
+    enum rc rc;
+
+    if ((rc = dba_create(w->loop, conf_str(w->conf, "database-url"), &o, on_db, w, &w->db, err)) != RC_OK ||
+        (rc = cachea_create(w->loop, redis, CACHE_TIMEOUT_MS, on_cache, w, &w->cache, err)) != RC_OK)
+        return rc;
+    return cachea_create(w->loop, redis, 0, on_wait_cache, w, &w->wait_cache, err);
+}
+
+enum rc
+worker_create(const struct conf *conf, struct worker **out, struct err *err)
+{
+    AUTO(worker) w = NULL;
+    enum rc rc;
+
+    if ((rc = check_key(conf, err)) != RC_OK || (rc = check_schema(conf, err)) != RC_OK ||
+        (rc = check_redis(conf, err)) != RC_OK)
+        return rc;
+    if ((w = calloc(1, sizeof *w)) == NULL)
+        return err_set(err, RC_INTERNAL, "no memory");
+    w->conf = conf;
+    (void)signal(SIGPIPE, SIG_IGN);
+    if ((rc = loop_create(&w->loop, err)) != RC_OK || (rc = list_kinds(w, err)) != RC_OK ||
+        (rc = make_watchers(w, err)) != RC_OK || (rc = make_slots(w, err)) != RC_OK ||
+        (rc = make_connections(w, err)) != RC_OK)
+        return rc;
+    *out = TAKE(w);
+    return RC_OK;
+}
+
+void
+worker_destroy(struct worker *w)
+{
+    if (w == NULL)
+        return;
+    w->state = WORKER_ENDED; /* callbacks of what is destroyed below start nothing new */
+    for (int i = 0; i < w->slots_n; i++)
+        slot_fini(&w->slots[i]);
+    dba_destroy(w->db);
+    cachea_destroy(w->cache);
+    cachea_destroy(w->wait_cache);
+    loop_timer_destroy(w->beat);
+    loop_timer_destroy(w->scan);
+    loop_timer_destroy(w->drain);
+    loop_timer_destroy(w->again);
+    loop_signal_destroy(w->sigterm);
+    loop_signal_destroy(w->sigint);
+    loop_child_destroy(w->children);
+    for (size_t i = 0; i < w->ended_n; i++)
+        job_fini(&w->ended[i].job);
+    free(w->ended);
+    free(w->slots);
+    free(w->kinds);
+    loop_destroy(w->loop);
+    free(w);
+}
+
+enum rc
+worker_run(struct worker *w, struct err *err)
+{
+    loop_run(w->loop);
+    if (w->rc != RC_OK) {
+        *err = w->err;
+        return w->rc;
+    }
+    log_info("worker.stopped", KV_INT("worker", w->id));
+    return RC_OK;
+}

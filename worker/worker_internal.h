@@ -1,0 +1,100 @@
+/* worker/worker_internal.h - what worker.c, claim.c, slot.c and settle.c share. Each function is named after the file it is in. */
+#ifndef DESKMILL_WORKER_INTERNAL_H
+#define DESKMILL_WORKER_INTERNAL_H
+
+#include "common/cachea.h"
+#include "common/conf.h"
+#include "common/dba.h"
+#include "common/job.h"
+#include "common/loop.h"
+#include "worker/wire.h"
+#include <sys/types.h>
+
+enum slot_state {
+    SLOT_EMPTY, /* no child: not started, or its child has just died */
+    SLOT_IDLE,  /* a child waits for a job */
+    SLOT_BUSY,  /* a child runs `job` */
+};
+
+struct slot {
+    struct worker *w;
+    enum slot_state state;
+    pid_t pid;
+    int fd; /* our end of the child's socket; -1 = none */
+    struct loop_io *io;
+    struct loop_timer *timer; /* busy: the job's timeout. Empty: when to start the next child */
+    struct job job;           /* while busy */
+    int64_t busy_since;       /* clock_mono() */
+    int64_t forked_at;        /* clock_mono() */
+    bool timed_out;           /* we killed it because its job took too long */
+    bool killed;              /* we killed it because the drain took too long */
+    bool retire;              /* its session carries a buried worker's name: replace it when its job has ended */
+};
+
+/* An attempt that ended and is not yet written back. */
+struct ended {
+    struct job job;
+    struct wire_result result;
+};
+
+enum worker_state {
+    WORKER_STARTING, /* not registered (yet, or not any more) */
+    WORKER_ACTIVE,
+    WORKER_DRAINING, /* asked to stop: no new jobs */
+    WORKER_ENDED,    /* everything is settled; the loop is about to end */
+};
+
+struct worker {
+    const struct conf *conf;
+    struct loop *loop;
+    struct dba *db;
+    struct cachea *cache;      /* commands */
+    struct cachea *wait_cache; /* blocks on the wake-up key */
+    struct loop_signal *sigterm, *sigint;
+    struct loop_child *children;
+    struct loop_timer *beat, *scan, *drain, *again;
+    enum worker_state state;
+    int64_t id;       /* of our workers row; 0 = not registered */
+    bool locked;      /* this session holds our advisory lock */
+    enum rc rc;       /* what worker_run() returns */
+    struct err err;
+
+    struct slot *slots;
+    int slots_n;
+
+    const char **kinds; /* names of the kinds we know */
+    size_t kinds_n;
+    bool claiming;    /* from asking for ids to the last row given to a slot */
+    bool waiting;     /* blocked on the wake-up key */
+    int wanted, got;  /* ids the running claim asked for and was given */
+    int claims;       /* its job_claim statements on their way */
+
+    struct ended *ended; /* waiting to be settled; those up to `settling` are on their way */
+    size_t ended_n, ended_cap, settling;
+    bool settle_singly; /* the last batch met a conflict: one by one */
+};
+
+/* worker.c */
+void worker_maybe_end(struct worker *w); /* ends the loop when draining is complete */
+
+/* slot.c */
+enum rc slot_init(struct slot *s, struct worker *w, struct err *err);
+void slot_fini(struct slot *s);
+void slot_start(struct slot *s);                   /* forks a child */
+void slot_run(struct slot *s, struct job *job);    /* takes *job; the slot must be idle */
+void slot_stop_job(struct slot *s);                /* asks a busy child to end at the next page */
+void slot_kill(struct slot *s);
+void slot_retire(struct slot *s);
+void slot_child_died(struct worker *w, pid_t pid, int status);
+int slots_in(const struct worker *w, enum slot_state state); /* how many are in this state */
+
+/* claim.c */
+void claim_more(struct worker *w); /* if there is an idle slot, and nothing is under way already */
+void claim_cache_changed(struct worker *w);
+void claim_scan_due(struct worker *w); /* the scan timer: Redis is down */
+
+/* settle.c */
+void settle_add(struct worker *w, struct job *job, const struct wire_result *r); /* takes *job */
+void settle_flush(struct worker *w);
+
+#endif
