@@ -1,4 +1,5 @@
 #include "api/find.h"
+#include "common/buf.h"
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
