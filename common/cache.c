@@ -101,12 +101,18 @@ static const struct {
     const char *prefix; /* of an error reply; the first match counts */
     enum rc rc;
 } meanings[] = {
-    { "LOADING", RC_UNAVAILABLE },     { "READONLY", RC_UNAVAILABLE },
-    { "MASTERDOWN", RC_UNAVAILABLE },  { "BUSY ", RC_UNAVAILABLE },
-    { "MISCONF", RC_UNAVAILABLE },     { "ERR max number of clients", RC_UNAVAILABLE },
-    { "NOREPLICAS", RC_UNAVAILABLE },  { "UNBLOCKED", RC_UNAVAILABLE },
-    { "OOM", RC_LIMIT },               { "NOAUTH", RC_DENIED },
-    { "NOPERM", RC_DENIED },           { "WRONGPASS", RC_DENIED },
+    { "LOADING", RC_UNAVAILABLE },
+    { "READONLY", RC_UNAVAILABLE },
+    { "MASTERDOWN", RC_UNAVAILABLE },
+    { "BUSY ", RC_UNAVAILABLE },
+    { "MISCONF", RC_UNAVAILABLE },
+    { "ERR max number of clients", RC_UNAVAILABLE },
+    { "NOREPLICAS", RC_UNAVAILABLE },
+    { "UNBLOCKED", RC_UNAVAILABLE },
+    { "OOM", RC_LIMIT },
+    { "NOAUTH", RC_DENIED },
+    { "NOPERM", RC_DENIED },
+    { "WRONGPASS", RC_DENIED },
     { "ERR invalid password", RC_DENIED },
     { "ERR AUTH <password> called without any password", RC_DENIED },
 };
@@ -184,7 +190,8 @@ parse_login(const char *from, const char *to, struct cache_url *u)
 
     if (colon == NULL) /* redis://secret@host, as some write it */
         return decode(from, to, u->password, sizeof u->password);
-    return decode(from, colon, u->user, sizeof u->user) && decode(colon + 1, to, u->password, sizeof u->password);
+    return decode(from, colon, u->user, sizeof u->user) &&
+           decode(colon + 1, to, u->password, sizeof u->password);
 }
 
 static bool
@@ -193,7 +200,8 @@ parse_host(const char *from, const char *to, struct cache_url *u)
     const char *end, *colon;
 
     if (from < to && *from == '[') { /* an IPv6 address */
-        if ((end = memchr(from, ']', (size_t)(to - from))) == NULL || !decode(from + 1, end, u->host, sizeof u->host))
+        if ((end = memchr(from, ']', (size_t)(to - from))) == NULL ||
+            !decode(from + 1, end, u->host, sizeof u->host))
             return false;
         colon = ++end;
         if (end < to && *end != ':')
@@ -215,13 +223,15 @@ enum rc
 cache_url_parse(const char *url, struct cache_url *out, struct err *err)
 {
     static const char scheme[] = "redis://", tls_scheme[] = "rediss://";
-    static const char wrong[] = "redis URL: expected redis://[user:password@]host[:port][/db]"; /* it holds a password */
+    static const char wrong[] =
+        "redis URL: expected redis://[user:password@]host[:port][/db]"; /* it holds a password */
     struct cache_url u = { .port = 6379 };
     const char *p, *end, *slash, *at;
 
     if (strncasecmp(url, tls_scheme, strlen(tls_scheme)) == 0)
-        return err_set(err, RC_INVALID, "redis URL: rediss:// needs a hiredis with TLS (1.0 or newer), which this build "
-                                        "does not have; put a TLS proxy such as stunnel beside it and use redis://");
+        return err_set(err, RC_INVALID,
+                       "redis URL: rediss:// needs a hiredis with TLS (1.0 or newer), which this build "
+                       "does not have; put a TLS proxy such as stunnel beside it and use redis://");
     if (strncasecmp(url, scheme, strlen(scheme)) != 0)
         return err_set(err, RC_INVALID, "%s", wrong);
     p = url + strlen(scheme);
@@ -352,10 +362,13 @@ connect_now(struct cache *c, struct err *err)
         return broken(c, "connect", err);
     if ((rc = say_hello(c, err)) != RC_OK)
         drop(c);
-    return rc == RC_TIMEOUT ? err_set(err, RC_UNAVAILABLE, "redis %s:%d: no answer in time", c->url.host, c->url.port) : rc;
+    return rc == RC_TIMEOUT
+               ? err_set(err, RC_UNAVAILABLE, "redis %s:%d: no answer in time", c->url.host, c->url.port)
+               : rc;
 }
 
-/* A live connection, or why there is none. One that died while idle is found here, before anything is sent on it. */
+/* A live connection, or why there is none. One that died while idle is found here, before anything is sent on
+ * it. */
 static enum rc
 ready(struct cache *c, struct err *err)
 {
@@ -413,8 +426,8 @@ cache_run(struct cache *c, struct reply **res, struct err *err, ...)
 /* ---- scripts ---- */
 
 void
-cache_script_argv(bool by_sha, const char *sha_or_text, const char *nkeys, size_t argc, const char *const argv[],
-                  const char **argv_out)
+cache_script_argv(bool by_sha, const char *sha_or_text, const char *nkeys, size_t argc,
+                  const char *const argv[], const char **argv_out)
 {
     argv_out[0] = by_sha ? "EVALSHA" : "EVAL";
     argv_out[1] = sha_or_text;
@@ -459,7 +472,8 @@ cache_script(struct cache *c, enum script_id id, size_t nkeys, size_t argc, cons
     cache_script_argv(true, c->sha[id], keys, argc, argv, words);
     if ((rc = exchange(c, argc + 3, words, &r, err)) != RC_OK)
         return rc;
-    if (cache_reply_noscript(r)) { /* SCRIPT FLUSH, or a failover: it did not run; the text runs and loads it */
+    if (cache_reply_noscript(
+            r)) { /* SCRIPT FLUSH, or a failover: it did not run; the text runs and loads it */
         freeReplyObject(TAKE(r));
         cache_script_argv(false, script_texts[id], keys, argc, argv, words);
         if ((rc = exchange(c, argc + 3, words, &r, err)) != RC_OK)
@@ -510,8 +524,9 @@ cache_check_policy(struct cache *c, struct err *err)
     n = (int)strcspn(p, "\r\n");
     if (n == (int)strlen("noeviction") && strncmp(p, "noeviction", (size_t)n) == 0)
         return RC_OK;
-    return err_set(err, RC_INVALID,
-                   "redis %s:%d: maxmemory-policy is %.*s, which would throw queued work away: set it to noeviction "
-                   "(CONFIG SET maxmemory-policy noeviction, and the same in redis.conf)",
-                   c->url.host, c->url.port, n, p);
+    return err_set(
+        err, RC_INVALID,
+        "redis %s:%d: maxmemory-policy is %.*s, which would throw queued work away: set it to noeviction "
+        "(CONFIG SET maxmemory-policy noeviction, and the same in redis.conf)",
+        c->url.host, c->url.port, n, p);
 }

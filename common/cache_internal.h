@@ -1,5 +1,6 @@
 /* common/cache_internal.h
- * cache_internal - what cache.c and cachea.c share: the scripts' texts, replies and what an error reply means.
+ * cache_internal - what cache.c and cachea.c share: the scripts' texts, replies and what an error reply
+ * means.
  */
 #ifndef DESKMILL_CACHE_INTERNAL_H
 #define DESKMILL_CACHE_INTERNAL_H
@@ -30,8 +31,9 @@ struct cache_hello {
 };
 void cache_hello_init(struct cache_hello *h, const struct cache_url *u);
 
-/* EVALSHA <sha> or EVAL <text>, the number of keys, the keys, the arguments. argv_out has room for argc + 3. */
-void cache_script_argv(bool by_sha, const char *sha_or_text, const char *nkeys, size_t argc, const char *const argv[],
-                       const char **argv_out);
+/* EVALSHA <sha> or EVAL <text>, the number of keys, the keys, the arguments. argv_out has room for argc + 3.
+ */
+void cache_script_argv(bool by_sha, const char *sha_or_text, const char *nkeys, size_t argc,
+                       const char *const argv[], const char **argv_out);
 
 #endif

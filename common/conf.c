@@ -217,7 +217,7 @@ check_bool(struct value *v, struct err *err)
 
     for (size_t i = 0; i < COUNT_OF(words); i++)
         if (strcasecmp(v->text, words[i]) == 0) {
-            v->number = i % 2;
+            v->number = (int64_t)(i % 2);
             return RC_OK;
         }
     return refuse(v, "true or false", err);

@@ -6,8 +6,10 @@
 #include <string.h>
 #include <strings.h>
 
-#define HORIZON      (8 * 366 * CLOCK_DAY) /* 29 February may be eight years away */
+#define HORIZON      (INT64_C(8) * 366 * CLOCK_DAY) /* 29 February may be eight years away */
 #define DAY_S        INT64_C(86400)
+#define HOUR_S       INT64_C(3600)
+#define MINUTE_S     INT64_C(60)
 #define LATEST_START INT64_C(253402300799000000) /* the end of the year 9999 */
 
 /* ---- parsing ---- */
@@ -279,7 +281,7 @@ struct reading {
 static int64_t
 reading_s(const struct reading *r)
 {
-    return r->day * DAY_S + r->hour * 3600 + r->minute * 60;
+    return r->day * DAY_S + r->hour * HOUR_S + r->minute * MINUTE_S;
 }
 
 static int64_t
@@ -373,7 +375,7 @@ local_s(const struct zone *z, int64_t t)
     struct civil c;
 
     zone_local(z, t, &c);
-    return clock_days(c.year, c.month, c.day) * DAY_S + c.hour * 3600 + c.minute * 60 + c.second;
+    return clock_days(c.year, c.month, c.day) * DAY_S + c.hour * HOUR_S + c.minute * MINUTE_S + c.second;
 }
 
 /* Readings and their first instants run in the same order: of those after the present reading, the first
@@ -407,7 +409,8 @@ next_fixed(const struct cron *c, const struct zone *z, int64_t after, int64_t *o
 static bool
 gap_takes_a_day(const struct cron *c, int64_t from, int64_t to)
 {
-    int64_t last_of_day = (63 - __builtin_clzll(c->hour)) * 3600 + (63 - __builtin_clzll(c->minute)) * 60;
+    int64_t last_of_day =
+        (63 - __builtin_clzll(c->hour)) * HOUR_S + (63 - __builtin_clzll(c->minute)) * MINUTE_S;
 
     for (int64_t day = floor_div(from, DAY_S); day * DAY_S < to; day++) {
         struct reading first = { .day = day };

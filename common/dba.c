@@ -7,7 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
-/* One call, from dba_run() until its callback. In the pipeline it is [a preparation,] a statement and a sync. */
+/* One call, from dba_run() until its callback. In the pipeline it is [a preparation,] a statement and a sync.
+ */
 struct call {
     struct call *next;
     enum sql_id id;
@@ -37,12 +38,12 @@ struct dba {
     pid_t owner;
     struct loop_io *io;
     struct loop_timer *reconnect, *watchdog, *soon;
-    int failures; /* connection attempts since the last that worked */
+    int failures;                /* connection attempts since the last that worked */
     struct call_list sent, lost; /* lost: sent before the connection broke, being failed now */
     struct call_list refused;    /* made while down, to be failed from the loop */
     enum db_prepared prepared[SQL_COUNT];
     struct db_params params;
-    bool broken;     /* a send failed: found out within dba_run(), dealt with from the loop */
+    bool broken; /* a send failed: found out within dba_run(), dealt with from the loop */
     bool destroying;
     bool *gone; /* set when a callback destroys us */
 };
@@ -153,7 +154,8 @@ dba_in_flight(const struct dba *d)
     return d->sent.n + d->lost.n + d->refused.n;
 }
 
-/* Unanswered for longer than connecting and any statement may take: the server is gone, whatever TCP thinks. */
+/* Unanswered for longer than connecting and any statement may take: the server is gone, whatever TCP thinks.
+ */
 static void
 arm_watchdog(struct dba *d)
 {
@@ -237,7 +239,7 @@ on_soon(void *arg)
 }
 
 static struct call *
-add_call(struct dba *d, enum sql_id id, dba_cb cb, void *arg)
+call_create(enum sql_id id, dba_cb cb, void *arg)
 {
     struct call *c = calloc(1, sizeof *c);
 
@@ -267,7 +269,7 @@ sent(struct dba *d, struct call *c, bool ok)
 static void
 send_internal(struct dba *d, const char *sql)
 {
-    struct call *c = add_call(d, SQL_db_ping, NULL, NULL);
+    struct call *c = call_create(SQL_db_ping, NULL, NULL);
 
     c->internal = true;
     sent(d, c, PQsendQueryParams(d->pg, sql, 0, NULL, NULL, NULL, NULL, 0) != 0);
@@ -301,7 +303,7 @@ refuse(struct dba *d, struct call *c)
 void
 dba_run(struct dba *d, enum sql_id id, const struct db_arg *args, size_t n, dba_cb cb, void *arg)
 {
-    struct call *c = add_call(d, id, cb, arg);
+    struct call *c = call_create(id, cb, arg);
     char deallocate[96];
 
     assert(n == (size_t)sql_stmts[id].nparams);
@@ -346,7 +348,8 @@ take_result(struct dba *d, struct call *c, PGresult *res)
         if (preparation)
             d->prepared[c->id] = DB_UNPREPARED;
         if (c->rc == RC_OK) { /* what is skipped behind the first failure is no news */
-            c->rc = db_result_error(d->pg, res, c->internal ? "session" : sql_stmts[c->id].name, &diag, &c->err);
+            c->rc =
+                db_result_error(d->pg, res, c->internal ? "session" : sql_stmts[c->id].name, &diag, &c->err);
             if (!preparation)
                 note_stale(d, c, res, &diag);
         }
@@ -416,7 +419,8 @@ on_socket(void *arg, bool readable, bool writable)
         return;
     }
     if (readable)
-        (void)PQconsumeInput(d->pg); /* at the stream's end the server's last words are still there to be read */
+        (void)PQconsumeInput(
+            d->pg); /* at the stream's end the server's last words are still there to be read */
     while ((n = PQnotifies(d->pg)) != NULL)
         PQfreemem(n); /* nobody listens here */
     read_answers(d);

@@ -12,6 +12,7 @@ one_line(char *s)
             *s = ' ';
 }
 
+#undef err_set
 enum rc
 err_set(struct err *e, enum rc rc, const char *fmt, ...)
 {

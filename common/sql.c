@@ -3,7 +3,7 @@
 const struct sql_stmt sql_stmts[SQL_COUNT] = {
 #define SQL(n, np, t)  [SQL_##n] = { .name = #n, .text = (t), .nparams = (np), .prepared = true },
 #define SQL_TEXT(n, t) [SQL_##n] = { .name = #n, .text = (t), .nparams = 0, .prepared = false },
-#include "common/sql/all.def"
+#include SQL_ALL_DEF
 #undef SQL
 #undef SQL_TEXT
 };

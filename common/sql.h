@@ -11,10 +11,14 @@
 
 #include <stdbool.h>
 
+#ifndef SQL_ALL_DEF /* the tests of db and dba bring statements of their own */
+#define SQL_ALL_DEF "common/sql/all.def"
+#endif
+
 enum sql_id {
 #define SQL(name, nparams, text) SQL_##name,
 #define SQL_TEXT(name, text)     SQL_##name,
-#include "common/sql/all.def"
+#include SQL_ALL_DEF
 #undef SQL
 #undef SQL_TEXT
     SQL_COUNT

@@ -143,21 +143,16 @@ on_ids(void *arg, enum rc rc, const struct reply *r, const struct err *err)
 }
 
 static void
-on_scanned(void *arg, enum rc rc, const struct dbres *res, const struct err *err)
+on_rows(void *arg, enum rc rc, const struct dbres *res, const struct err *err)
 {
     struct worker *w = arg;
-    size_t n = rc == RC_OK ? (size_t)dbres_rows(res) : 0;
-    int64_t ids[n + 1];
 
-    (void)err;
-    w->got = (int)n;
-    if (n == 0) {
-        claim_over(w);
-        return;
-    }
-    for (size_t i = 0; i < n; i++)
-        ids[i] = dbres_i64(res, (int)i, 0);
-    claim_rows(w, ids, n);
+    w->got = rc == RC_OK ? dbres_rows(res) : 0;
+    if (rc == RC_OK)
+        start_jobs(w, res);
+    else if (rc != RC_CONFLICT) /* a race for a lock key: the next scan sees who won */
+        log_warn("claim.failed", KV_ERR(err));
+    claim_over(w);
 }
 
 void
@@ -170,7 +165,7 @@ claim_more(struct worker *w)
     if (cachea_is_up(w->cache))
         queue_claim_async(w->cache, w->id, w->wanted, on_ids, w);
     else
-        dba_run(w->db, SQL_job_scan, DB_ARGS(db_i64(w->wanted), db_texts(w->kinds, w->kinds_n)), on_scanned, w);
+        dba_run(w->db, SQL_job_claim_rows, DB_ARGS(db_i64(w->id), db_i64(w->wanted), db_texts(w->kinds, w->kinds_n)), on_rows, w);
 }
 
 /* Redis came or went. Without it the rows are scanned, four times a second; that is the only polling there is. */

@@ -1,6 +1,7 @@
-/* fuzz_htmltext - any bytes become lines that are trimmed, not empty and free of double spaces, and reading
- * plain text again changes nothing. */
+/* fuzz_htmltext - any bytes do no harm; UTF-8 becomes lines of UTF-8 that are trimmed, not empty and free of
+ * double spaces, and reading plain text again changes nothing. */
 #include "common/htmltext.h"
+#include "common/utf8.h"
 #include "tests/fuzz/fuzz.h"
 #include <stdbool.h>
 #include <string.h>
@@ -19,6 +20,24 @@ check_lines(const char *s, size_t n)
     }
 }
 
+static bool
+is_utf8(const char *s, size_t n)
+{
+    size_t step;
+
+    for (; n > 0; s += step, n -= step)
+        if ((step = utf8_step(s, n)) == 0)
+            return false;
+    return true;
+}
+
+/* One line without markup: the short road takes it. */
+static bool
+is_plain_line(const char *s, size_t n)
+{
+    return n > 0 && memchr(s, '<', n) == NULL && memchr(s, '&', n) == NULL && memchr(s, '\n', n) == NULL;
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
@@ -27,11 +46,13 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     buf_init(&once, 1 << 22);
     buf_init(&twice, 1 << 22);
     htmltext((const char *)data, len, &once);
-    check_lines(once.data, once.len);
-    if (!once.failed && once.len > 0 && memchr(once.data, '<', once.len) == NULL &&
-        memchr(once.data, '&', once.len) == NULL && memchr(once.data, '\n', once.len) == NULL) {
-        htmltext(once.data, once.len, &twice);
-        MUST(once.len == twice.len && memcmp(once.data, twice.data, once.len) == 0);
+    if (!once.failed && is_utf8((const char *)data, len)) {
+        MUST(is_utf8(once.data, once.len));
+        check_lines(once.data, once.len);
+        if (is_plain_line(once.data, once.len)) {
+            htmltext(once.data, once.len, &twice);
+            MUST(once.len == twice.len && memcmp(once.data, twice.data, once.len) == 0);
+        }
     }
     buf_fini(&once);
     buf_fini(&twice);

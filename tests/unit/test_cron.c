@@ -367,7 +367,7 @@ reading_at(const struct zone *z, int64_t t)
 
     zone_local(z, t, &l);
     assert_int_equal(l.second, 0);
-    return clock_days(l.year, l.month, l.day) * 1440 + l.hour * 60 + l.minute;
+    return clock_days(l.year, l.month, l.day) * 1440 + l.hour * INT64_C(60) + l.minute;
 }
 
 /* Whether the skipped readings from..to-1 call for a run at the gap's end. */
@@ -429,7 +429,7 @@ compare(const struct cron *c, const char *text, const struct zone *z, int64_t st
         if (i % 13 == 0 || i == -1 || (i >= 0 && ticks[i]) || (next < MINUTES && i >= next - 1)) {
             found = cron_next(c, z, after, &t);
             if (next < MINUTES ? t != start + next * CLOCK_MINUTE
-                               : found && t < start + MINUTES * CLOCK_MINUTE)
+                               : found && t < start + WINDOW_DAYS * CLOCK_DAY)
                 fail_msg("'%s' after %s: %s, not minute %d", text, clock_format(after, asked),
                          found ? clock_format(t, got) : "none", next);
         }
