@@ -37,7 +37,7 @@ check_redis(const struct conf *conf, struct err *err)
     rc = cache_check_policy(cache, err);
     if (rc != RC_UNAVAILABLE && rc != RC_TIMEOUT)
         return rc;
-    log_warn("redis.down", KV_ERR(err));
+    log_warn("server.down", KV_STR("server", "redis"), KV_ERR(err));
     return RC_OK;
 }
 
@@ -167,18 +167,27 @@ beat(void *arg)
 
 /* ---- servers coming and going -------------------------------------------------------------------------------------- */
 
+/* A server that stays away is reported once, not with each attempt to reach it. */
+static void
+log_change(bool *was_down, bool down, const char *server, const struct err *err)
+{
+    if (down && !*was_down)
+        log_warn("server.down", KV_STR("server", server), KV_ERR(err));
+    else if (!down)
+        log_info("server.up", KV_STR("server", server));
+    *was_down = down;
+}
+
 static void
 on_db(void *arg, bool up, const struct err *err)
 {
     struct worker *w = arg;
 
+    log_change(&w->db_down, !up, "db", err);
     if (!up) {
-        if (w->id != 0 || w->locked)
-            log_warn("db.down", KV_ERR(err));
         w->locked = false;
         return;
     }
-    log_info("db.up");
     if (w->id == 0) {
         enrol(w);
         return;
@@ -193,10 +202,7 @@ on_cache(void *arg, bool up, const struct err *err)
 {
     struct worker *w = arg;
 
-    if (up)
-        log_info("redis.up");
-    else
-        log_warn("redis.down", KV_ERR(err));
+    log_change(&w->cache_down, !up, "redis", err);
     claim_cache_changed(w);
 }
 

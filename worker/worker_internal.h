@@ -55,6 +55,7 @@ struct worker {
     struct loop_timer *beat, *scan, *drain, *again;
     enum worker_state state;
     int64_t id;       /* of our workers row; 0 = not registered */
+    bool db_down, cache_down; /* as last logged */
     bool locked;      /* this session holds our advisory lock */
     enum rc rc;       /* what worker_run() returns */
     struct err err;
