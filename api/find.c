@@ -71,6 +71,21 @@ find_integration(struct db *d, const char *field, const char *text, struct integ
 }
 
 enum rc
+find_kind(const char *field, const char *name, const struct jobkind **out, struct err *err)
+{
+    char known[256] = "";
+
+    if ((*out = jobkind_find(name)) != NULL)
+        return RC_OK;
+    for (const struct jobkind *k = jobkinds; k->name != NULL; k++) {
+        size_t n = strlen(known);
+
+        (void)snprintf(known + n, sizeof known - n, "%s%s", n > 0 ? ", " : "", k->name);
+    }
+    return err_set(err, RC_INVALID, "%s: there is no kind %.60s; there are %s", field, name, known);
+}
+
+enum rc
 body_integration(struct request *rq, struct integration *out, struct err *err)
 {
     const json_t *v = json_object_get(rq->body, "integration");

@@ -76,6 +76,8 @@ unknown_option(const struct args_tables *t, const char *name, size_t n, struct e
     nearest_option(t->own, text, &best, &distance);
     if (best != NULL)
         return err_set(err, RC_INVALID, "--%s: there is no such option here; did you mean --%s?", text, best);
+    if (t->own == NULL)
+        return err_set(err, RC_INVALID, "--%s: there is no such option here; those of a command come after its name", text);
     return err_set(err, RC_INVALID, "--%s: there is no such option here", text);
 }
 

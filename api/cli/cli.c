@@ -222,6 +222,14 @@ read_name(struct cli *c, int argc, char **argv, int *at, bool *only_words, struc
 }
 
 static enum rc
+say_where_help_is(const struct command *k, struct err *err)
+{
+    struct err said = *err;
+
+    return err_set(err, said.rc, "%.300s; `deskmill help %s` shows what it takes", said.text, k->name);
+}
+
+static enum rc
 read_all(struct cli *c, int argc, char **argv, struct err *err)
 {
     struct args_tables all = { .common = common_options };
@@ -236,9 +244,7 @@ read_all(struct cli *c, int argc, char **argv, struct err *err)
         rc = args_take(&all, argc, argv, &at, &only_words, &c->args, err);
     if (rc == RC_OK && !cli_flag(c, "help"))
         rc = args_check_words(&c->args, c->command->words, err);
-    if (rc != RC_OK && !cli_flag(c, "help"))
-        return err_set(err, rc, "%.300s; `deskmill help %s` shows what it takes", err->text, c->command->name);
-    return rc;
+    return rc == RC_OK || cli_flag(c, "help") ? RC_OK : say_where_help_is(c->command, err);
 }
 
 static enum ending

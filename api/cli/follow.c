@@ -13,7 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { POLL_FIRST_MS = 250, POLL_MAX_MS = 1000, AWAY_MAX_S = 30, LINE_MAX_BYTES = 512, BAR = 24 };
+enum { POLL_FIRST_MS = 250, POLL_MAX_MS = 1000, AWAY_MAX_S = 30, LINE_MAX_BYTES = 512, BAR_MAX = 24 };
 
 static volatile sig_atomic_t interrupted;
 
@@ -92,26 +92,27 @@ noun(const char *kind)
     return strncmp(kind, "issue_", 6) == 0 ? "issues" : "records";
 }
 
-/* "12/27 chunks  340 pages  34,000 issues (33,000 new, 1,000 changed)  1,200/s  3m left" */
+/* "12/27 chunks  340 pages  34,000 issues  1,200/s  3m left  (33,000 new, 1,000 changed)": what matters most comes first, for a narrow screen cuts the end. */
 static void
 describe(const struct watch *w, const struct sight *s, char out[static LINE_MAX_BYTES])
 {
-    char pages[WHEN_TEXT], fetched[WHEN_TEXT], inserted[WHEN_TEXT], updated[WHEN_TEXT], other[WHEN_TEXT];
+    char one[WHEN_TEXT], two[WHEN_TEXT];
     int64_t ended = s->ended - w->first_ended;
-    size_t n = 0;
+    struct buf b;
 
-    out[0] = '\0';
+    buf_init(&b, LINE_MAX_BYTES - 1);
     if (s->children > 0)
-        n = (size_t)snprintf(out, LINE_MAX_BYTES, "%" PRId64 "/%" PRId64 " chunks  ", s->ended, s->children);
+        buf_printf(&b, "  %" PRId64 "/%" PRId64 " chunks", s->ended, s->children);
     if (s->has_progress)
-        n += (size_t)snprintf(out + n, LINE_MAX_BYTES - n, "%s pages  %s %s (%s new, %s changed)", number_text(s->pages, pages),
-                              number_text(s->fetched, fetched), noun(s->kind), number_text(s->inserted, inserted),
-                              number_text(s->updated, updated));
+        buf_printf(&b, "  %s pages  %s %s", number_text(s->pages, one), number_text(s->fetched, two), noun(s->kind));
     if (w->rate >= 0.5)
-        n += (size_t)snprintf(out + n, LINE_MAX_BYTES - n, "  %s/s", number_text((int64_t)(w->rate + 0.5), other));
+        buf_printf(&b, "  %s/s", number_text((int64_t)(w->rate + 0.5), one));
     if (s->children > s->ended && ended > 0)
-        (void)snprintf(out + n, LINE_MAX_BYTES - n, "  %s left",
-                       span_text((clock_mono() - w->began) / ended * (s->children - s->ended), other));
+        buf_printf(&b, "  %s left", span_text((clock_mono() - w->began) / ended * (s->children - s->ended), one));
+    if (s->has_progress)
+        buf_printf(&b, "  (%s new, %s changed)", number_text(s->inserted, one), number_text(s->updated, two));
+    (void)snprintf(out, LINE_MAX_BYTES, "%s", b.len > 2 ? b.data + 2 : "");
+    buf_fini(&b);
 }
 
 static int
@@ -126,16 +127,16 @@ screen_width(void)
 static void
 draw(const struct watch *w, const struct sight *s, const char *text)
 {
-    char line[LINE_MAX_BYTES * 2], bar[BAR + 1] = "";
-    int full = s->children > 0 ? (int)(s->ended * BAR / s->children) : 0, width = screen_width() - 1;
+    static const char marks[] = "########################", blanks[] = "........................";
+    int width = screen_width() - 1, bar = width < 100 ? 10 : BAR_MAX;
+    int full = s->children > 0 ? (int)(s->ended * bar / s->children) : 0;
+    char line[LINE_MAX_BYTES * 2];
 
-    for (int i = 0; i < BAR; i++)
-        bar[i] = i < full ? '#' : '.';
     if (s->children > 0)
-        (void)snprintf(line, sizeof line, "%s %" PRId64 "  [%s] %" PRId64 "%%  %s", s->kind, w->id, bar,
+        (void)snprintf(line, sizeof line, "job %" PRId64 " [%.*s%.*s] %" PRId64 "%%  %s", w->id, full, marks, bar - full, blanks,
                        s->ended * 100 / s->children, text);
     else
-        (void)snprintf(line, sizeof line, "%s %" PRId64 "  %s  %s", s->kind, w->id, s->state, text);
+        (void)snprintf(line, sizeof line, "job %" PRId64 " %s  %s", w->id, s->state, text);
     (void)fprintf(stderr, "\r%.*s\033[K", width, line);
     (void)fflush(stderr);
 }
@@ -184,7 +185,7 @@ conclude(struct watch *w, const json_t *job, const struct sight *s)
         (void)fprintf(stderr, "job %" PRId64 " %s done%s%s; watched for %s\n", w->id, s->kind, text[0] != '\0' ? ": " : "", text,
                       span_text(clock_mono() - w->began, took));
     if (json_int_at(job, "children.dead") > 0) {
-        (void)fprintf(stderr, "deskmill: %" PRId64 " of its children are dead; `deskmill jobs --parent %" PRId64 " --state dead` lists them\n",
+        (void)fprintf(stderr, "deskmill: %" PRId64 " of its children dead; `deskmill jobs --parent %" PRId64 " --state dead` lists them\n",
                       json_int_at(job, "children.dead"), w->id);
         return END_FAILED;
     }

@@ -157,6 +157,7 @@ show_list(struct cli *c, const char *path, const struct show_column *columns, si
         (void)fprintf(stderr, "%s\n", none);
     else
         show_items(c, items, columns, n);
+    (void)fflush(stdout);
     if (next != NULL)
         (void)fprintf(stderr, "There is more: add --cursor %s\n", json_string_value(next));
     return END_OK;

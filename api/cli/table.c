@@ -170,55 +170,46 @@ column_width(const struct table *t, size_t column)
     return width;
 }
 
+/* One line in the making: spaces are owed until something follows them, so that no line ends with any. */
+struct line {
+    FILE *f;
+    bool colors;
+    int owed;
+};
+
 static void
-put_cell(FILE *f, const struct table_column *c, const char *text, size_t has, size_t wants, bool last)
+put_cell(struct line *l, const struct table_column *c, const char *text, size_t width, size_t wanted, enum table_style style)
 {
-    int pad = (int)(wants - has);
+    int pad = (int)(wanted - width);
 
     if (c->right)
-        (void)fprintf(f, "%*s%s", pad, "", text);
-    else if (last)
-        (void)fputs(text, f); /* no spaces at the end of a line */
-    else
-        (void)fprintf(f, "%s%*s", text, pad, "");
-    if (!last)
-        (void)fprintf(f, "%*s", GAP, "");
-}
+        l->owed += pad;
+    if (text[0] != '\0') {
+        bool styled = l->colors && style != STYLE_PLAIN;
 
-static void
-put_styled(FILE *f, enum table_style style, bool colors, bool begin)
-{
-    if (colors && style != STYLE_PLAIN)
-        (void)fputs(begin ? style_begin(style) : STYLE_END, f);
-}
-
-static void
-put_row(const struct table *t, FILE *f, bool colors, const size_t *widths, size_t first)
-{
-    for (size_t i = 0; i < t->n; i++) {
-        const struct cell *c = &t->cells[first + i];
-
-        put_styled(f, c->style, colors, true);
-        put_cell(f, &t->columns[i], c->text, c->width, widths[i], i + 1 == t->n);
-        put_styled(f, c->style, colors, false);
+        (void)fprintf(l->f, "%*s%s%s%s", l->owed, "", styled ? style_begin(style) : "", text, styled ? STYLE_END : "");
+        l->owed = 0;
     }
-    (void)fputc('\n', f);
+    l->owed += (c->right ? 0 : pad) + GAP;
 }
 
 void
 table_print(const struct table *t, FILE *f, bool colors)
 {
     AUTO_FREE size_t *widths = t != NULL ? calloc(t->n, sizeof *widths) : NULL;
+    struct line l = { .f = f, .colors = colors };
 
     if (widths == NULL)
         return;
     for (size_t i = 0; i < t->n; i++)
         widths[i] = column_width(t, i);
-    put_styled(f, STYLE_DIM, colors, true);
     for (size_t i = 0; i < t->n; i++)
-        put_cell(f, &t->columns[i], t->columns[i].header, text_width(t->columns[i].header), widths[i], i + 1 == t->n);
-    put_styled(f, STYLE_DIM, colors, false);
+        put_cell(&l, &t->columns[i], t->columns[i].header, text_width(t->columns[i].header), widths[i], STYLE_DIM);
     (void)fputc('\n', f);
-    for (size_t row = 0; row + t->n <= t->used; row += t->n)
-        put_row(t, f, colors, widths, row);
+    for (size_t row = 0; row + t->n <= t->used; row += t->n) {
+        l.owed = 0;
+        for (size_t i = 0; i < t->n; i++)
+            put_cell(&l, &t->columns[i], t->cells[row + i].text, t->cells[row + i].width, widths[i], t->cells[row + i].style);
+        (void)fputc('\n', f);
+    }
 }

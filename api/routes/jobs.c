@@ -48,8 +48,8 @@ route_jobs(struct request *rq, struct answer *an, struct err *err)
         (rc = request_page(rq, INT64_MAX, &page, err)) != RC_OK ||
         (rc = query_integration(rq, &integration, err)) != RC_OK)
         return rc;
-    if (kind != NULL && jobkind_find(kind) == NULL)
-        return err_set(err, RC_INVALID, "kind: there is no kind %.60s", kind);
+    if (kind != NULL && (rc = find_kind("kind", kind, &(const struct jobkind *){ NULL }, err)) != RC_OK)
+        return rc;
     rc = db_run(rq->db, way_in(state, parent != 0, integration.type != DB_NULL),
                 DB_ARGS(db_i64(page.cursor), db_text(kind), db_text(queue), integration,
                         parent != 0 ? db_i64(parent) : db_null(), db_time(since), db_text(state),
@@ -78,6 +78,7 @@ route_job_add(struct request *rq, struct answer *an, struct err *err)
 {
     struct integration integration = { .id = 0 };
     struct job_spec spec = { .origin = "api" };
+    const struct jobkind *kind;
     json_t *args;
     enum rc rc;
 
@@ -85,11 +86,11 @@ route_job_add(struct request *rq, struct answer *an, struct err *err)
         (rc = body_object_or_null(rq, "args", &args, err)) != RC_OK ||
         (rc = body_time_or(rq, "run_at", 0, &spec.run_at, err)) != RC_OK)
         return rc;
-    if (jobkind_find(spec.kind) == NULL)
-        return err_set(err, RC_INVALID, "kind: there is no kind %s", spec.kind);
+    if ((rc = find_kind("kind", spec.kind, &kind, err)) != RC_OK)
+        return rc;
     if (body_has(rq, "integration") && (rc = body_integration(rq, &integration, err)) != RC_OK)
         return rc;
-    if ((rc = jobkind_check_args(jobkind_find(spec.kind), args, integration.id, err)) != RC_OK)
+    if ((rc = jobkind_check_args(kind, args, integration.id, err)) != RC_OK)
         return rc;
     spec.args = args;
     spec.integration_id = integration.id;

@@ -44,19 +44,19 @@ add(struct totals *sum, const struct totals *t)
         sum->oldest = t->oldest;
 }
 
-/* The figures of one queue, or of one integration in it. Takes nothing; gives an object or NULL. */
+/* The figures of one queue, or of one integration in it. */
 static json_t *
 figures(const struct totals *t, bool redis, int64_t now)
 {
+    bool waits = t->oldest != DB_NO_TIME;
     char text[CLOCK_TEXT];
     json_t *j = json_object();
 
     (void)json_object_set_new(j, "depth", json_integer(t->queued));
     (void)json_object_set_new(j, "redis", integer_or_null(redis, t->redis));
-    (void)json_object_set_new(j, "oldest_at",
-                              t->oldest == DB_NO_TIME ? json_null() : json_string(clock_format(t->oldest, text)));
-    (void)json_object_set_new(
-        j, "oldest_s", integer_or_null(t->oldest != DB_NO_TIME, t->oldest < now ? (now - t->oldest) / CLOCK_SECOND : 0));
+    (void)json_object_set_new(j, "oldest_at", waits ? json_string(clock_format(t->oldest, text)) : json_null());
+    (void)json_object_set_new(j, "oldest_s",
+                              waits ? json_integer((now > t->oldest ? now - t->oldest : 0) / CLOCK_SECOND) : json_null());
     (void)json_object_set_new(j, "running", json_integer(t->running));
     (void)json_object_set_new(j, "scheduled", json_integer(t->scheduled));
     return j;

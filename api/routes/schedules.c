@@ -88,8 +88,8 @@ read_kind(struct request *rq, struct schedule *s, struct err *err)
     if ((rc = body_string(rq, "kind", 1, 60, &s->kind, err)) != RC_OK ||
         (rc = body_object_or_null(rq, "args", &args, err)) != RC_OK)
         return rc;
-    if ((kind = jobkind_find(s->kind)) == NULL)
-        return err_set(err, RC_INVALID, "kind: there is no kind %s", s->kind);
+    if ((rc = find_kind("kind", s->kind, &kind, err)) != RC_OK)
+        return rc;
     s->args = args;
     return jobkind_check_args(kind, args, s->integration_id, err);
 }

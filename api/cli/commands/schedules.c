@@ -1,8 +1,8 @@
 /* api/cli/commands/schedules.c - cron schedules. */
 #include "api/cli/client.h"
 #include "api/cli/show.h"
+#include <inttypes.h>
 #include <stdio.h>
-#include <string.h>
 
 static const struct cli_option list_options[] = {
     { "integration", "NAME", "of this help desk" },
@@ -46,17 +46,22 @@ static const struct cli_option add_options[] = {
 };
 static const struct cli_option set_options[] = { TIMING_OPTIONS, { .name = NULL } };
 
+/* Sends `body` and shows the schedule that comes back. */
 static enum ending
-said(struct cli *c, enum ending end, const json_t *schedule)
+send_body(struct cli *c, const char *method, const char *path, const json_t *body)
 {
+    json_auto_t *answer = NULL;
+    enum ending end = client_call(c, method, path, body, &answer);
+
     if (end != END_OK)
         return end;
     if (c->json)
-        show_json(schedule);
+        show_json(answer);
     else
-        (void)printf("schedule %s: %s, \"%s\" in %s, %s\n", cli_word(c, 0) != NULL ? cli_word(c, 0) : "", json_text_at(schedule, "kind"),
-                     json_text_at(schedule, "cron"), json_text_at(schedule, "timezone"),
-                     json_is_true(json_object_get(schedule, "enabled")) ? "on" : "off");
+        (void)printf("schedule %" PRId64 ": %s%s%s, \"%s\" in %s, %s\n", json_int_at(answer, "id"), json_text_at(answer, "kind"),
+                     json_at(answer, "integration") != NULL ? " of " : "", json_text_at(answer, "integration"),
+                     json_text_at(answer, "cron"), json_text_at(answer, "timezone"),
+                     json_is_true(json_object_get(answer, "enabled")) ? "on" : "off");
     return END_OK;
 }
 
@@ -66,7 +71,6 @@ add(struct cli *c)
     const char *text = cli_option(c, "args");
     json_auto_t *args = text != NULL ? json_loads(text, JSON_REJECT_DUPLICATES, NULL) : NULL;
     json_auto_t *body = NULL;
-    json_auto_t *answer = NULL;
 
     if (cli_option(c, "cron") == NULL)
         return cli_usage("--cron: is missing, like --cron \"*/15 * * * *\"");
@@ -77,18 +81,17 @@ add(struct cli *c)
                      cli_option(c, "timezone"), "misfire", cli_option(c, "misfire"), "overlap", cli_option(c, "overlap"), "args", args);
     if (body == NULL)
         return cli_usage("an option is not UTF-8");
-    return said(c, client_call(c, "POST", "/api/v1/schedules", body, &answer), answer);
+    return send_body(c, "POST", "/api/v1/schedules", body);
 }
 
 static enum ending
 patch(struct cli *c, const json_t *body)
 {
     struct buf path = path_begin("/api/v1/schedules");
-    json_auto_t *answer = NULL;
     enum ending end;
 
     path_segment(&path, cli_word(c, 0));
-    end = said(c, client_call(c, "PATCH", path.data, body, &answer), answer);
+    end = send_body(c, "PATCH", path.data, body);
     buf_fini(&path);
     return end;
 }
