@@ -27,11 +27,12 @@ void answer_fini(struct answer *a);
 enum rc answer_json(struct answer *a, int status, json_t *j, struct err *err);
 /* JSON that PostgreSQL made: row 0, column `col`. */
 enum rc answer_row(struct answer *a, int status, const struct dbres *res, int col, struct err *err);
-/* {"items": [...], "next": cursor or null} out of rows (id, JSON), of which there are `limit` + 1 when more follow. */
+/* {"items": [...], "next": cursor or null} out of rows (id, JSON), of which there are `limit` + 1 when more
+ * follow. */
 enum rc answer_list(struct answer *a, const struct dbres *res, int64_t limit, struct err *err);
 
-/* The problem document of `err`. In RC_INVALID, RC_NOT_FOUND and RC_CONFLICT a sentence that begins with a name and a
- * colon ("cron: minute: ...") is about that field, and `field` says so. */
+/* The problem document of `err`. In RC_INVALID, RC_NOT_FOUND and RC_CONFLICT a sentence that begins with a
+ * name and a colon ("cron: minute: ...") is about that field, and `field` says so. */
 void answer_problem(struct answer *a, const struct err *err);
 /* The same with a status of its own. */
 void answer_problem_as(struct answer *a, int status, const char *title, const struct err *err);

@@ -11,85 +11,31 @@ const char app_about[] =
     "Deskmill's HTTP api: shows and steers the queue, the integrations and the schedules.";
 
 const struct conf_option app_options[] = {
-    { .name = "database-url",
-      .env = "DATABASE_URL",
-      .type = CONF_URL,
-      .def = NULL,
-      .choices = "postgresql|postgres",
-      .help = "where PostgreSQL is" },
-    { .name = "redis-url",
-      .env = "REDIS_URL",
-      .type = CONF_URL,
-      .def = "redis://127.0.0.1:6379",
-      .choices = "redis|rediss",
-      .help = "where Redis is" },
-    { .name = "api-key",
-      .env = "DESKMILL_API_KEY",
-      .type = CONF_SECRET,
-      .def = NULL,
-      .help = "the key that callers must show, at least 16 characters; `openssl rand -hex 24` makes one" },
-    { .name = "key",
-      .env = "DESKMILL_KEY",
-      .type = CONF_SECRET,
-      .def = NULL,
-      .help = "seals vendors' tokens: 64 hex digits, or @/path/to/a/file that holds them" },
-    { .name = "listen",
-      .env = "DESKMILL_API_LISTEN",
-      .type = CONF_STRING,
-      .def = "127.0.0.1",
-      .help = "address to listen on, IPv4 or IPv6" },
-    { .name = "port",
-      .env = "DESKMILL_API_PORT",
-      .type = CONF_INT,
-      .def = "8080",
-      .min = 0,
-      .max = 65535,
-      .help = "port to listen on; 0 takes a free one" },
-    { .name = "port-file",
-      .env = NULL,
-      .type = CONF_STRING,
-      .def = "",
-      .help = "file to write the port into once it listens" },
-    { .name = "threads",
-      .env = "DESKMILL_API_THREADS",
-      .type = CONF_INT,
-      .def = "4",
-      .min = 1,
-      .max = 64,
-      .help = "requests answered at once; each has a connection to PostgreSQL and one to Redis" },
-    { .name = "max-connections",
-      .env = NULL,
-      .type = CONF_INT,
-      .def = "512",
-      .min = 4,
-      .max = 60000,
-      .help = "open client connections, after which new ones wait" },
-    { .name = "idle-timeout-s",
-      .env = NULL,
-      .type = CONF_INT,
-      .def = "30",
-      .min = 1,
-      .max = 3600,
-      .help = "seconds without a byte after which a client is disconnected" },
-    { .name = "drain-ms",
-      .env = NULL,
-      .type = CONF_INT,
-      .def = "10000",
-      .min = 0,
-      .max = 600000,
-      .help = "milliseconds that running requests get to finish after SIGTERM" },
-    { .name = "lease-ms",
-      .env = "DESKMILL_LEASE_MS",
-      .type = CONF_INT,
-      .def = "10000",
-      .min = 1000,
-      .max = 600000,
-      .help = "milliseconds since its last beat after which a worker does not count as alive" },
-    { .name = "allow-http-hosts",
-      .env = "DESKMILL_ALLOW_HTTP_HOSTS",
-      .type = CONF_STRING,
-      .def = "",
-      .help = "hosts, separated by commas, whose integrations may use http:// (loopback always may)" },
+    { "database-url", "DATABASE_URL", CONF_URL, NULL, 0, 0, "postgresql|postgres",
+      "PostgreSQL, where everything that matters is kept" },
+    { "redis-url", "REDIS_URL", CONF_URL, NULL, 0, 0, "redis|rediss",
+      "Redis, where ids of queued jobs are pushed to; it may be away for a while" },
+    { "api-key", "DESKMILL_API_KEY", CONF_SECRET, NULL, 0, 0, NULL,
+      "the key that callers must show, at least 16 characters; `openssl rand -hex 24` makes one" },
+    { "key", "DESKMILL_KEY", CONF_SECRET, NULL, 0, 0, NULL,
+      "the key that vendors' credentials are sealed under: 64 hex digits, or @ and a file's path" },
+    { "listen", "DESKMILL_API_LISTEN", CONF_STRING, "127.0.0.1", 0, 0, NULL,
+      "address to listen on, IPv4 or IPv6" },
+    { "port", "DESKMILL_API_PORT", CONF_INT, "8080", 0, 65535, NULL,
+      "port to listen on; 0 takes a free one" },
+    { "port-file", NULL, CONF_STRING, "", 0, 0, NULL, "file to write the port into once it listens" },
+    { "threads", "DESKMILL_API_THREADS", CONF_INT, "4", 1, 64, NULL,
+      "requests answered at once; each has a connection to PostgreSQL and one to Redis" },
+    { "max-connections", "DESKMILL_API_MAX_CONNECTIONS", CONF_INT, "512", 4, 60000, NULL,
+      "open client connections, after which new ones wait" },
+    { "idle-timeout-s", "DESKMILL_API_IDLE_TIMEOUT_S", CONF_INT, "30", 1, 3600, NULL,
+      "seconds without a byte after which a client is disconnected" },
+    { "drain-ms", "DESKMILL_API_DRAIN_MS", CONF_INT, "10000", 0, 600000, NULL,
+      "milliseconds that running requests get to finish after SIGTERM" },
+    { "lease-ms", "DESKMILL_LEASE_MS", CONF_INT, "10000", 1000, 600000, NULL,
+      "milliseconds since its last beat after which a worker does not count as alive; the scheduler's lease" },
+    { "allow-http-hosts", "DESKMILL_ALLOW_HTTP_HOSTS", CONF_STRING, "", 0, 0, NULL,
+      "hosts, separated by commas, whose integrations may use http:// (loopback always may)" },
     { .name = NULL },
 };
 
@@ -182,20 +128,20 @@ enum rc
 app_create(const struct conf *conf, struct app **out, struct err *err)
 {
     AUTO(app) a = calloc(1, sizeof *a);
-    enum rc rc;
 
     if (a == NULL)
         return err_set(err, RC_INTERNAL, "no memory");
     a->conf = conf;
     a->started = clock_now();
     if (strlen(conf_str(conf, "api-key")) < API_KEY_MIN)
-        return err_set(err, RC_INVALID,
-                       "api-key (DESKMILL_API_KEY): is shorter than %d characters; make one with `openssl rand -hex 24`",
-                       API_KEY_MIN);
-    if ((rc = seal_key_load(conf_str(conf, "key"), &a->key, err)) != RC_OK)
+        return err_set(
+            err, RC_INVALID,
+            "api-key (DESKMILL_API_KEY): is shorter than %d characters; make one with `openssl rand -hex 24`",
+            API_KEY_MIN);
+    if (seal_key_load(conf_str(conf, "key"), &a->key, err) != RC_OK)
         return err_wrap(err, "key (DESKMILL_KEY)");
-    if ((rc = pool_create(conf, &a->pool, err)) != RC_OK)
-        return rc;
+    if (pool_create(conf, &a->pool, err) != RC_OK)
+        return err->rc;
     *out = TAKE(a);
     return RC_OK;
 }

@@ -1,8 +1,8 @@
 /* api/app.h
  * app - what every request may use: the options, the sealing key, and sessions to Postgres and Redis.
  *
- * A session is lent to one request at a time. There are as many as the server has threads, so taking one never
- * waits in practice; each connects when it is first used and reconnects by itself.
+ * A session is lent to one request at a time. There are as many as the server has threads, so taking one
+ * never waits in practice; each connects when it is first used and reconnects by itself.
  *
  * Threads: everything here may be called from any thread; a session belongs to the request that took it.
  */

@@ -5,7 +5,8 @@
 static const char bearer[] = "Bearer ";
 
 enum rc
-auth_check(const struct app *a, const char *authorization, const char *api_key, enum role *out, struct err *err)
+auth_check(const struct app *a, const char *authorization, const char *api_key, enum role *out,
+           struct err *err)
 {
     const char *given = api_key;
 

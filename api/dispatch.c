@@ -3,15 +3,13 @@
 #include "common/log.h"
 #include <string.h>
 
-enum { QUERY_TEXT_MAX = 8192 };
-
-/* Decodes `s` to the end of `room`, of which *used bytes are taken. */
+/* Decodes `s` behind what rq->query_text holds already, of which *used bytes are taken. */
 static const char *
-decode_into(char room[static QUERY_TEXT_MAX], size_t *used, const char *s)
+decode(struct request *rq, size_t *used, const char *s)
 {
-    char *out = room + *used;
+    char *out = rq->query_text + *used;
 
-    if (!router_decode(s, strlen(s), true, out, QUERY_TEXT_MAX - *used))
+    if (!router_decode(s, strlen(s), true, out, sizeof rq->query_text - *used))
         return NULL;
     *used += strlen(out) + 1;
     return out;
@@ -25,22 +23,22 @@ unknown_parameter(const struct route *r, const char *name, struct err *err)
     return err_set(err, RC_INVALID, "%s: is no parameter here; known are: %s", name, r->takes);
 }
 
-/* The query decoded into `room`; each parameter must be one that the route takes, given once. */
+/* Each parameter must be one that the route takes, given once. */
 static enum rc
-read_query(const struct wire_request *w, struct request *rq, char room[static QUERY_TEXT_MAX], struct err *err)
+read_query(const struct wire_request *w, struct request *rq, struct err *err)
 {
     const struct route *r = rq->match.route;
     size_t used = 0;
 
     for (size_t i = 0; i < w->query_n; i++) {
         const char *raw = w->query[i].value != NULL ? w->query[i].value : "";
-        const char *name = decode_into(room, &used, w->query[i].name), *value;
+        const char *name = decode(rq, &used, w->query[i].name), *value;
 
         if (name == NULL || route_has_body(r) || !route_takes(r, name))
             return unknown_parameter(r, w->query[i].name, err);
         if (request_query(rq, name) != NULL)
             return err_set(err, RC_INVALID, "%s: is given twice", name);
-        if (rq->query_n == REQUEST_QUERY_MAX || (value = decode_into(room, &used, raw)) == NULL)
+        if (rq->query_n == REQUEST_QUERY_MAX || (value = decode(rq, &used, raw)) == NULL)
             return err_set(err, RC_INVALID, "%s: is too long or not percent-encoded as it should be", name);
         if (value[0] == '\0')
             return err_set(err, RC_INVALID, "%s: is empty; leave it out instead", name);
@@ -55,7 +53,6 @@ read_body(const struct wire_request *w, struct request *rq, struct err *err)
     const struct route *r = rq->match.route;
     const char *key;
     json_t *value;
-    enum rc rc;
 
     if (w->too_large)
         return err_set(err, RC_LIMIT, "the body is larger than %zu bytes", w->body_max);
@@ -63,7 +60,7 @@ read_body(const struct wire_request *w, struct request *rq, struct err *err)
         rq->body = json_object();
         return rq->body != NULL ? RC_OK : err_set(err, RC_INTERNAL, "no memory");
     }
-    if ((rc = json_parse_object(w->body, w->body_len, &rq->body, err)) != RC_OK)
+    if (json_parse_object(w->body, w->body_len, &rq->body, err) != RC_OK)
         return field_wrap("body", err);
     json_object_foreach(rq->body, key, value)
     {
@@ -109,11 +106,10 @@ answer_error(struct answer *an, const struct route *r, const struct err *err)
 static void
 run(struct app *a, const struct wire_request *w, struct request *rq, struct answer *an)
 {
-    char room[QUERY_TEXT_MAX];
     struct session *s = NULL;
     struct err err = { 0 };
 
-    if (read_query(w, rq, room, &err) == RC_OK && read_body(w, rq, &err) == RC_OK) {
+    if (read_query(w, rq, &err) == RC_OK && read_body(w, rq, &err) == RC_OK) {
         s = app_take(a);
         rq->db = s->db;
         rq->cache = s->cache;

@@ -1,5 +1,6 @@
 /* api/dispatch.h
- * dispatch - from a request as it came over the wire to its answer: route, key, query, body, handler, problem.
+ * dispatch - from a request as it came over the wire to its answer: route, key, query, body, handler,
+ * problem.
  *
  * Knows nothing of the HTTP library; server.c knows nothing of routes.
  *
@@ -12,8 +13,8 @@
 #include "api/request.h"
 
 struct wire_request {
-    const char *method, *path;           /* the path is still encoded */
-    const struct request_param *query;   /* still encoded; a value may be NULL */
+    const char *method, *path;         /* the path is still encoded */
+    const struct request_param *query; /* still encoded; a value may be NULL */
     size_t query_n;
     const char *authorization, *api_key; /* headers, or NULL */
     const char *body;

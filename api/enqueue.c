@@ -18,7 +18,8 @@ push_items(struct request *rq, const struct queue_item *items, size_t n)
     if (n == 0 || queue_push(rq->cache, items, n, &err) == RC_OK)
         return;
     atomic_fetch_add(&rq->app->counts.push_failed, (long long)n);
-    log_warn("job.push_failed", KV_INT("first_job", items[0].job_id), KV_INT("jobs", (int64_t)n), KV_ERR(&err));
+    log_warn("job.push_failed", KV_INT("first_job", items[0].job_id), KV_INT("jobs", (int64_t)n),
+             KV_ERR(&err));
     wake_scheduler(rq);
 }
 
@@ -37,8 +38,8 @@ insert(struct request *rq, const struct job_spec *spec, struct job_enqueued *out
 }
 
 enum rc
-enqueue(struct request *rq, struct answer *an, const struct job_spec *spec, const char *integration, json_t *extra,
-        struct err *err)
+enqueue(struct request *rq, struct answer *an, const struct job_spec *spec, const char *integration,
+        json_t *extra, struct err *err)
 {
     json_auto_t *more = extra;
     struct job_enqueued job;
@@ -51,11 +52,11 @@ enqueue(struct request *rq, struct answer *an, const struct job_spec *spec, cons
         push_items(rq, &job.item, 1);
     else
         wake_scheduler(rq); /* due later: maybe sooner than what it waits for */
-    log_info("job.enqueued", KV_INT("job", job.job_id), KV_STR("kind", spec->kind), KV_BOOL("created", job.created),
-             KV_STR("integration", integration));
+    log_info("job.enqueued", KV_INT("job", job.job_id), KV_STR("kind", spec->kind),
+             KV_BOOL("created", job.created), KV_STR("integration", integration));
     (void)snprintf(an->location, sizeof an->location, "/api/v1/jobs/%" PRId64, job.job_id);
-    j = json_pack("{s:I, s:b, s:s, s:s*}", "job", (json_int_t)job.job_id, "created", job.created, "kind", spec->kind,
-                  "integration", integration);
+    j = json_pack("{s:I, s:b, s:s, s:s*}", "job", (json_int_t)job.job_id, "created", job.created, "kind",
+                  spec->kind, "integration", integration);
     if (j != NULL && more != NULL)
         (void)json_object_update(j, more);
     return answer_json(an, 202, j, err);

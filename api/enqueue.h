@@ -8,10 +8,10 @@
 #include "api/request.h"
 #include "common/job.h"
 
-/* Commits one job and answers 202 {"job", "created", "kind", "integration"?, ...}. `extra` (taken, may be NULL) is merged into the answer. A
- * push that fails is logged and the scheduler told; it is no error. */
-enum rc enqueue(struct request *rq, struct answer *an, const struct job_spec *spec, const char *integration, json_t *extra,
-                struct err *err);
+/* Commits one job and answers 202 {"job", "created", "kind", "integration"?, ...}. `extra` (taken, may be
+ * NULL) is merged into the answer. A push that fails is logged and the scheduler told; it is no error. */
+enum rc enqueue(struct request *rq, struct answer *an, const struct job_spec *spec, const char *integration,
+                json_t *extra, struct err *err);
 
 /* Pushes what is committed; a failure is logged, and the scheduler is told to look. */
 void push_items(struct request *rq, const struct queue_item *items, size_t n);

@@ -14,7 +14,8 @@ as_id(const char *text)
 }
 
 enum rc
-find_organization(struct db *d, const char *field, const char *text, struct organization *out, struct err *err)
+find_organization(struct db *d, const char *field, const char *text, struct organization *out,
+                  struct err *err)
 {
     AUTO(dbres) res = NULL;
     enum rc rc = db_run(d, SQL_api_organization_find, DB_ARGS(as_id(text), db_text(text)), &res, err);
@@ -57,8 +58,8 @@ find_integration(struct db *d, const char *field, const char *text, struct integ
     if (rc != RC_OK)
         return rc;
     if (dbres_rows(res) == 0)
-        return err_set(err, RC_NOT_FOUND, "%s: there is no integration %s; GET /api/v1/integrations lists them", field,
-                       text);
+        return err_set(err, RC_NOT_FOUND,
+                       "%s: there is no integration %s; GET /api/v1/integrations lists them", field, text);
     if (dbres_rows(res) > 1)
         return ambiguous(res, field, text, err);
     out->id = dbres_i64(res, 0, 0);
@@ -106,7 +107,7 @@ enum rc
 query_integration(struct request *rq, struct db_arg *out, struct err *err)
 {
     const char *text = request_query(rq, "integration");
-    struct integration found;
+    struct integration found = { .id = 0 };
     enum rc rc;
 
     *out = db_null();

@@ -23,10 +23,10 @@ health_check(struct request *rq, struct health *out)
 
     (void)cache_run(rq->cache, NULL, &h.redis, "PING", NULL);
     if (db_run(rq->db, SQL_db_ping, DB_NO_ARGS, NULL, &h.postgres) != RC_OK)
-        h.schema = h.postgres;
+        (void)err_set(&h.schema, h.postgres.rc, "unknown");
     else if (migrate_check(rq->db, NULL, &h.schema) == RC_OK &&
-             db_run(rq->db, SQL_api_health, DB_ARGS(db_i64(conf_int(rq->app->conf, "lease-ms"))), &res, &h.postgres) ==
-                 RC_OK &&
+             db_run(rq->db, SQL_api_health, DB_ARGS(db_i64(conf_int(rq->app->conf, "lease-ms"))), &res,
+                    &h.postgres) == RC_OK &&
              dbres_rows(res) > 0)
         read_figures(res, &h);
     *out = h;

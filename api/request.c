@@ -13,7 +13,7 @@ request_path(const struct request *rq, const char *name)
     for (size_t i = 0; i < rq->match.n; i++)
         if (strcmp(rq->match.params[i].name, name) == 0)
             return rq->match.params[i].value;
-    assert(!"a parameter that the route's path does not have");
+    assert(false); /* the route's path has no such parameter: a bug */
     return "";
 }
 
@@ -143,7 +143,8 @@ required(enum rc rc, struct err *err)
 }
 
 enum rc
-body_string(const struct request *rq, const char *name, size_t min, size_t max, const char **out, struct err *err)
+body_string(const struct request *rq, const char *name, size_t min, size_t max, const char **out,
+            struct err *err)
 {
     assert(route_takes(rq->match.route, name));
     return required(json_get_string(rq->body, name, min, max, out, err), err);
@@ -158,8 +159,8 @@ body_string_or(const struct request *rq, const char *name, size_t min, size_t ma
 }
 
 enum rc
-body_choice_or(const struct request *rq, const char *name, const char *choices, const char *def, const char **out,
-               struct err *err)
+body_choice_or(const struct request *rq, const char *name, const char *choices, const char *def,
+               const char **out, struct err *err)
 {
     const char *v;
     enum rc rc;
@@ -212,7 +213,8 @@ body_slug(const struct request *rq, const char *name, const char **out, struct e
     enum rc rc = body_string(rq, name, 1, 63, out, err);
 
     if (rc == RC_OK && ((*out)[0] == '-' || (*out)[strspn(*out, fit)] != '\0'))
-        rc = err_set(err, RC_INVALID, "%s: may hold lower-case letters, digits and dashes, like acme-eu", name);
+        rc = err_set(err, RC_INVALID, "%s: may hold lower-case letters, digits and dashes, like acme-eu",
+                     name);
     return rc;
 }
 

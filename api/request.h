@@ -1,5 +1,6 @@
 /* api/request.h
- * request - what a handler is given, checked as far as the route's row allows: the path's parts, the query, the body.
+ * request - what a handler is given, checked as far as the route's row allows: the path's parts, the query,
+ * the body.
  *
  * Every reader names the field at fault in *err ("limit: 5000 is not within 1 to 1000").
  *
@@ -13,7 +14,7 @@
 #include "common/json.h"
 #include <limits.h>
 
-enum { REQUEST_QUERY_MAX = 16 };
+enum { REQUEST_QUERY_MAX = 16, REQUEST_QUERY_TEXT = 8192 };
 
 struct request {
     struct app *app;
@@ -25,7 +26,8 @@ struct request {
         const char *name, *value; /* decoded */
     } query[REQUEST_QUERY_MAX];
     size_t query_n;
-    json_t *body; /* an object; {} when none was sent */
+    char query_text[REQUEST_QUERY_TEXT]; /* what `query` points into */
+    json_t *body;                        /* an object; {} when none was sent */
 };
 
 /* The path's parameter; "" never. */
@@ -36,11 +38,13 @@ enum rc request_id(const struct request *rq, const char *name, int64_t *out, str
 /* NULL if the query does not have it. */
 const char *request_query(const struct request *rq, const char *name);
 /* `out` is untouched when the query does not have it. */
-enum rc request_query_int(const struct request *rq, const char *name, int64_t min, int64_t max, int64_t *out, struct err *err);
+enum rc request_query_int(const struct request *rq, const char *name, int64_t min, int64_t max, int64_t *out,
+                          struct err *err);
 enum rc request_query_bool(const struct request *rq, const char *name, bool *out, struct err *err);
 enum rc request_query_time(const struct request *rq, const char *name, int64_t *out, struct err *err);
 /* One of `choices` ("a|b|c"); *out is NULL when the query does not have it. */
-enum rc request_query_choice(const struct request *rq, const char *name, const char *choices, const char **out, struct err *err);
+enum rc request_query_choice(const struct request *rq, const char *name, const char *choices,
+                             const char **out, struct err *err);
 
 /* `limit` (1 to 1000, 50 if not given) and `cursor` (`start` if not given). */
 struct page {
@@ -48,12 +52,17 @@ struct page {
 };
 enum rc request_page(const struct request *rq, int64_t start, struct page *out, struct err *err);
 
-/* Fields of the body. A missing or null one is RC_INVALID, or the default where one is given by an _or function. */
-enum rc body_string(const struct request *rq, const char *name, size_t min, size_t max, const char **out, struct err *err);
-enum rc body_string_or(const struct request *rq, const char *name, size_t min, size_t max, const char *def, const char **out, struct err *err);
-enum rc body_choice_or(const struct request *rq, const char *name, const char *choices, const char *def, const char **out, struct err *err);
+/* Fields of the body. A missing or null one is RC_INVALID, or the default where one is given by an _or
+ * function. */
+enum rc body_string(const struct request *rq, const char *name, size_t min, size_t max, const char **out,
+                    struct err *err);
+enum rc body_string_or(const struct request *rq, const char *name, size_t min, size_t max, const char *def,
+                       const char **out, struct err *err);
+enum rc body_choice_or(const struct request *rq, const char *name, const char *choices, const char *def,
+                       const char **out, struct err *err);
 enum rc body_bool_or(const struct request *rq, const char *name, bool def, bool *out, struct err *err);
-enum rc body_int_or(const struct request *rq, const char *name, int64_t min, int64_t max, int64_t def, int64_t *out, struct err *err);
+enum rc body_int_or(const struct request *rq, const char *name, int64_t min, int64_t max, int64_t def,
+                    int64_t *out, struct err *err);
 enum rc body_time_or(const struct request *rq, const char *name, int64_t def, int64_t *out, struct err *err);
 enum rc body_object_or_null(const struct request *rq, const char *name, json_t **out, struct err *err);
 /* A short name for addresses and commands: lower case, digits and dashes, at most 63 of them. */

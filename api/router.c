@@ -66,7 +66,8 @@ shape(const char *pattern, const char *path, struct route_match *out, const char
         if (want > 1 && pattern[0] == '{') {
             if (have == 0 || n == ROUTE_PARAMS_MAX)
                 return false;
-            (void)snprintf(out->params[n].name, sizeof out->params[n].name, "%.*s", (int)(want - 2), pattern + 1);
+            (void)snprintf(out->params[n].name, sizeof out->params[n].name, "%.*s", (int)(want - 2),
+                           pattern + 1);
             at[n] = path;
             len[n++] = have;
         } else if (want != have || memcmp(pattern, path, want) != 0) {
@@ -98,8 +99,8 @@ router_match(const struct route *table, const char *method, const char *path, st
              struct err *err)
 {
     const char *wanted = strcmp(method, "HEAD") == 0 ? "GET" : method;
-    const char *at[ROUTE_PARAMS_MAX];
-    size_t len[ROUTE_PARAMS_MAX];
+    const char *at[ROUTE_PARAMS_MAX] = { NULL };
+    size_t len[ROUTE_PARAMS_MAX] = { 0 };
 
     *out = (struct route_match){ 0 };
     for (const struct route *r = table; r->method != NULL; r++) {

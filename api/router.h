@@ -1,8 +1,8 @@
 /* api/router.h
  * router - which row of api/routes.def a method and a path mean, and the parts of the path.
  *
- * Paths are matched segment by segment before they are decoded, so that an encoded slash stays inside its segment:
- * /api/v1/integrations/acme%2Fpylon has the id "acme/pylon".
+ * Paths are matched segment by segment before they are decoded, so that an encoded slash stays inside its
+ * segment: /api/v1/integrations/acme%2Fpylon has the id "acme/pylon".
  *
  * Threads: constants.
  */
@@ -25,7 +25,8 @@ struct route {
     const char *method, *path; /* "/api/v1/jobs/{id}" */
     enum role role;
     route_fn fn;
-    const char *takes;   /* names separated by spaces: query parameters, or the body's keys for POST and PATCH */
+    const char
+        *takes; /* names separated by spaces: query parameters, or the body's keys for POST and PATCH */
     const char *summary; /* for the OpenAPI document and for people */
 };
 extern const struct route routes[]; /* ends with a NULL method */
@@ -41,7 +42,8 @@ struct route_match {
 };
 
 /* `path` as it came over the wire, without the query. RC_INVALID: its encoding is broken. */
-enum rc router_match(const struct route *table, const char *method, const char *path, struct route_match *out, struct err *err);
+enum rc router_match(const struct route *table, const char *method, const char *path, struct route_match *out,
+                     struct err *err);
 
 /* Whether `name` is one of the words of `takes`. */
 bool route_takes(const struct route *r, const char *name);

@@ -14,10 +14,10 @@ schedule_insert(struct db *d, const struct schedule *s, int64_t *id, struct err 
     AUTO_FREE char *args = s->args != NULL ? json_text(s->args) : NULL;
     AUTO(dbres) res = NULL;
     enum rc rc = db_run(d, SQL_api_schedule_add,
-                        DB_ARGS(id_or_null(s->integration_id), id_or_null(s->organization_id), db_text(s->kind),
-                                db_text(args != NULL ? args : "{}"), db_text(s->cron), db_text(s->timezone),
-                                db_text(s->misfire), db_text(s->overlap), db_bool(s->enabled),
-                                id_or_null(s->misfire_window_s)),
+                        DB_ARGS(id_or_null(s->integration_id), id_or_null(s->organization_id),
+                                db_text(s->kind), db_text(args != NULL ? args : "{}"), db_text(s->cron),
+                                db_text(s->timezone), db_text(s->misfire), db_text(s->overlap),
+                                db_bool(s->enabled), id_or_null(s->misfire_window_s)),
                         &res, err);
 
     if (rc == RC_OK && id != NULL)

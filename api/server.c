@@ -14,10 +14,11 @@
 #include <unistd.h>
 
 enum {
-    BODY_MAX = 1 << 20,          /* more is 413 */
-    BODY_DISCARD_MAX = 8 << 20,  /* so much is read and thrown away to get that 413 across; then the line is cut */
-    REQUEST_MAX_S = 60,          /* for a client to send its request */
-    HEADER_MEMORY = 32 << 10,    /* request line and headers of one connection */
+    BODY_MAX = 1 << 20, /* more is 413 */
+    BODY_DISCARD_MAX =
+        8 << 20,        /* so much is read and thrown away to get that 413 across; then the line is cut */
+    REQUEST_MAX_S = 60, /* for a client to send its request */
+    HEADER_MEMORY = 32 << 10, /* request line and headers of one connection */
     ID_MAX = 64,
     BACKLOG = 256,
 };
@@ -254,13 +255,15 @@ leave_encoded(void *cls, struct MHD_Connection *c, char *s)
     return strlen(s);
 }
 
+static void on_library_log(void *cls, const char *fmt, va_list ap) __attribute__((format(printf, 2, 0)));
+
 static void
 on_library_log(void *cls, const char *fmt, va_list ap)
 {
     char text[256];
 
     (void)cls;
-    (void)vsnprintf(text, sizeof text, fmt, ap); // NOLINT(clang-diagnostic-format-nonliteral)
+    (void)vsnprintf(text, sizeof text, fmt, ap);
     text[strcspn(text, "\r\n")] = '\0';
     log_debug("http.library", KV_STR("text", text));
 }
@@ -306,8 +309,9 @@ open_listener(struct server *s, const char *host, int port, struct err *err)
     (void)setsockopt(s->listen_fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
     if (bind(s->listen_fd, &at.any, len) != 0 || listen(s->listen_fd, BACKLOG) != 0 ||
         getsockname(s->listen_fd, &at.any, &len) != 0)
-        return err_set(err, RC_CONFLICT, "listening on %s port %d: %s; choose another with --listen and --port", host,
-                       port, strerror(errno));
+        return err_set(err, RC_CONFLICT,
+                       "listening on %s port %d: %s; choose another with --listen and --port", host, port,
+                       strerror(errno));
     s->port = ntohs(at.any.sa_family == AF_INET ? at.v4.sin_port : at.v6.sin6_port);
     return RC_OK;
 }
@@ -319,14 +323,14 @@ start(struct server *s, struct err *err)
     int64_t threads = conf_int(conf, "threads");
     unsigned int pool = threads > 1 ? (unsigned int)threads : 0; /* the library wants no pool of one */
 
-    s->daemon = MHD_start_daemon(
-        MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ITC | MHD_USE_ERROR_LOG, 0, NULL, NULL, on_request, s,
-        MHD_OPTION_EXTERNAL_LOGGER, on_library_log, NULL, MHD_OPTION_LISTEN_SOCKET, s->listen_fd,
-        MHD_OPTION_NOTIFY_COMPLETED, exchange_end, NULL, MHD_OPTION_UNESCAPE_CALLBACK, leave_encoded, NULL,
-        MHD_OPTION_THREAD_POOL_SIZE, pool, MHD_OPTION_CONNECTION_LIMIT,
-        (unsigned int)conf_int(conf, "max-connections"), MHD_OPTION_CONNECTION_TIMEOUT,
-        (unsigned int)conf_int(conf, "idle-timeout-s"), MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HEADER_MEMORY,
-        MHD_OPTION_END);
+    s->daemon =
+        MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ITC | MHD_USE_ERROR_LOG, 0, NULL, NULL,
+                         on_request, s, MHD_OPTION_EXTERNAL_LOGGER, on_library_log, NULL,
+                         MHD_OPTION_LISTEN_SOCKET, s->listen_fd, MHD_OPTION_NOTIFY_COMPLETED, exchange_end,
+                         NULL, MHD_OPTION_UNESCAPE_CALLBACK, leave_encoded, NULL, MHD_OPTION_THREAD_POOL_SIZE,
+                         pool, MHD_OPTION_CONNECTION_LIMIT, (unsigned int)conf_int(conf, "max-connections"),
+                         MHD_OPTION_CONNECTION_TIMEOUT, (unsigned int)conf_int(conf, "idle-timeout-s"),
+                         MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HEADER_MEMORY, MHD_OPTION_END);
     if (s->daemon == NULL)
         return err_set(err, RC_INTERNAL, "the HTTP server does not start: %s", strerror(errno));
     return RC_OK;
@@ -372,6 +376,9 @@ server_drain(struct server *s, int64_t ms)
         until.tv_nsec -= 1000000000;
     }
     s->listen_fd = MHD_quiesce_daemon(s->daemon);
+    if (s->listen_fd >= 0)
+        (void)shutdown(s->listen_fd,
+                       SHUT_RDWR); /* refuse newcomers; the library wants it open until it has stopped */
     (void)pthread_mutex_lock(&s->lock);
     s->draining = true;
     while (s->in_flight > 0)

@@ -17,7 +17,8 @@ AUTO_DEFINE(server)
 enum rc server_create(struct app *a, struct server **out, struct err *err);
 int server_port(const struct server *s);
 
-/* Takes no new connection and waits until the requests that were begun are answered, but no longer than `ms`. Returns how many were not. */
+/* Takes no new connection and waits until the requests that were begun are answered, but no longer than `ms`.
+ * Returns how many were not. */
 int server_drain(struct server *s, int64_t ms);
 
 #endif

@@ -56,9 +56,8 @@ vendor_check_url(const struct app *a, const char *url, char *out, size_t size, s
 {
     struct http_url u;
     size_t n = strlen(url);
-    enum rc rc;
 
-    if ((rc = http_url_parse(url, &u, err)) != RC_OK)
+    if (http_url_parse(url, &u, err) != RC_OK)
         return err_wrap(err, "base_url");
     if (strpbrk(url, "?#") != NULL)
         return err_set(err, RC_INVALID, "base_url: a query or fragment has no place in it");
@@ -93,12 +92,13 @@ check_limits(const json_t *limits, struct err *err)
     json_t *v;
 
     if (!json_is_object(limits) || json_object_size(limits) > LIMIT_CLASSES_MAX)
-        return err_set(err, RC_INVALID, "settings.limits: expected an object like {\"search\": 20}, calls per minute");
+        return err_set(err, RC_INVALID,
+                       "settings.limits: expected an object like {\"search\": 20}, calls per minute");
     json_object_foreach((json_t *)limits, name, v)
     {
         if (!json_is_integer(v) || json_integer_value(v) < 1 || json_integer_value(v) > LIMIT_MAX)
-            return err_set(err, RC_INVALID, "settings.limits: %.40s must be a whole number from 1 to %d", name,
-                           LIMIT_MAX);
+            return err_set(err, RC_INVALID, "settings.limits: %.40s must be a whole number from 1 to %d",
+                           name, LIMIT_MAX);
     }
     return RC_OK;
 }
@@ -112,13 +112,15 @@ check_setting(const char *name, const json_t *v, struct err *err)
         if (strcmp(s->name, name) != 0)
             continue;
         if (!json_is_integer(v) || json_integer_value(v) < s->min || json_integer_value(v) > s->max)
-            return err_set(err, RC_INVALID, "settings.%s: must be a whole number from %" PRId64 " to %" PRId64, name,
-                           s->min, s->max);
+            return err_set(err, RC_INVALID,
+                           "settings.%s: must be a whole number from %" PRId64 " to %" PRId64, name, s->min,
+                           s->max);
         return RC_OK;
     }
-    return err_set(err, RC_INVALID,
-                   "settings.%.40s: is not known; known are: page_size, lookback_s, settle_s, directory_refresh_s, limits",
-                   name);
+    return err_set(
+        err, RC_INVALID,
+        "settings.%.40s: is not known; known are: page_size, lookback_s, settle_s, directory_refresh_s, limits",
+        name);
 }
 
 enum rc

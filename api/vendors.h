@@ -15,7 +15,8 @@ struct vendor {
 /* RC_INVALID lists those there are. */
 enum rc vendor_find(const char *name, const struct vendor **out, struct err *err);
 
-/* An http or https address without query; http only for loopback and the hosts of --allow-http-hosts. Without its trailing slash into `out`. */
+/* An http or https address without query; http only for loopback and the hosts of --allow-http-hosts. Without
+ * its trailing slash into `out`. */
 enum rc vendor_check_url(const struct app *a, const char *url, char *out, size_t size, struct err *err);
 
 /* Keys and ranges of integrations.settings; errors are about "settings.<key>". */

@@ -28,7 +28,8 @@ edit_distance(const char *a, const char *b)
             size_t swap = d[i - 1][j - 1] + (a[i - 1] != b[j - 1]);
 
             d[i][j] = min3(d[i - 1][j] + 1, d[i][j - 1] + 1, swap);
-            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] && d[i - 2][j - 2] + 1 < d[i][j])
+            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] &&
+                d[i - 2][j - 2] + 1 < d[i][j])
                 d[i][j] = d[i - 2][j - 2] + 1;
         }
     return d[n][m];
@@ -77,7 +78,8 @@ unknown_option(const struct args_tables *t, const char *name, size_t n, struct e
     if (best != NULL)
         return err_set(err, RC_INVALID, "--%s: there is no such option here; did you mean --%s?", text, best);
     if (t->own == NULL)
-        return err_set(err, RC_INVALID, "--%s: there is no such option here; those of a command come after its name", text);
+        return err_set(err, RC_INVALID,
+                       "--%s: there is no such option here; those of a command come after its name", text);
     return err_set(err, RC_INVALID, "--%s: there is no such option here", text);
 }
 

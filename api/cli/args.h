@@ -1,7 +1,9 @@
 /* api/cli/args.h
- * args - words and options of a command line, in any order: `pull acme/pylon --follow`, `pull --follow acme/pylon`.
+ * args - words and options of a command line, in any order: `pull acme/pylon --follow`, `pull --follow
+ * acme/pylon`.
  *
- * --name VALUE or --name=VALUE; a lone "-" is a word; after "--" everything is. Unknown options are answered with the nearest one.
+ * --name VALUE or --name=VALUE; a lone "-" is a word; after "--" everything is. Unknown options are answered
+ * with the nearest one.
  *
  * Ownership: everything is borrowed from argv and the tables.
  */
@@ -28,19 +30,20 @@ struct args {
     size_t given_n;
 };
 
-/* Takes one option at argv[*at] apart if it is among `common` or `own` (NULL = none): stores it and moves *at past it and its value.
- * A word is stored too. RC_INVALID names the option and the nearest known one. */
+/* Takes one option at argv[*at] apart if it is among `common` or `own` (NULL = none): stores it and moves *at
+ * past it and its value. A word is stored too. RC_INVALID names the option and the nearest known one. */
 struct args_tables {
     const struct cli_option *common, *own;
 };
-enum rc args_take(const struct args_tables *t, int argc, char **argv, int *at, bool *only_words, struct args *out,
-                  struct err *err);
+enum rc args_take(const struct args_tables *t, int argc, char **argv, int *at, bool *only_words,
+                  struct args *out, struct err *err);
 
 /* The value of an option, "" for a flag; NULL if it was not given. Of one given twice the last counts. */
 const char *args_get(const struct args *a, const char *name);
 bool args_has(const struct args *a, const char *name);
 
-/* Checks the number of words against a usage like "ID [NAME]": required ones first. RC_INVALID says what is missing or too much. */
+/* Checks the number of words against a usage like "ID [NAME]": required ones first. RC_INVALID says what is
+ * missing or too much. */
 enum rc args_check_words(const struct args *a, const char *usage, struct err *err);
 
 /* How many single-character edits (swaps of neighbours count as one) lead from a to b. */

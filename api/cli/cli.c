@@ -37,7 +37,10 @@ cli_fail(const struct err *err)
         enum rc rc;
         enum ending ending;
     } endings[] = {
-        { RC_INVALID, END_USAGE }, { RC_NOT_FOUND, END_NOT_FOUND }, { RC_DENIED, END_DENIED }, { RC_UNAVAILABLE, END_UNREACHABLE },
+        { RC_INVALID, END_USAGE },
+        { RC_NOT_FOUND, END_NOT_FOUND },
+        { RC_DENIED, END_DENIED },
+        { RC_UNAVAILABLE, END_UNREACHABLE },
     };
 
     (void)fprintf(stderr, "deskmill: %s\n", err->text);
@@ -85,7 +88,8 @@ print_options(const struct cli_option *o)
     for (; o != NULL && o->name != NULL; o++) {
         char left[64];
 
-        (void)snprintf(left, sizeof left, "--%s%s%s", o->name, o->value != NULL ? " " : "", o->value != NULL ? o->value : "");
+        (void)snprintf(left, sizeof left, "--%s%s%s", o->name, o->value != NULL ? " " : "",
+                       o->value != NULL ? o->value : "");
         (void)printf("  %-24s %s\n", left, o->help);
     }
 }
@@ -118,8 +122,9 @@ print_overview(void)
     (void)printf("  %-30s %s\n\nOptions of every command, before or after its words:\n", "help [COMMAND]",
                  "what a command does and takes");
     print_options(common_options);
-    (void)printf("\nExit status: 0 ok; 1 failed at the server, or the job is dead; 2 bad input; 3 the job was cancelled; 4 not found;\n"
-                 "5 the api cannot be reached; 6 denied (no key, or a wrong one); 130 stopped with Ctrl-C.\n");
+    (void)printf(
+        "\nExit status: 0 ok; 1 failed at the server, or the job is dead; 2 bad input; 3 the job was cancelled; 4 not found;\n"
+        "5 the api cannot be reached; 6 denied (no key, or a wrong one); 130 stopped with Ctrl-C.\n");
 }
 
 /* ---- finding the command ---- */
@@ -162,7 +167,8 @@ unknown_command(const struct args *a)
     size_t distance = (size_t)-1;
     bool group = is_group(a->words[0]);
 
-    (void)snprintf(given, sizeof given, "%s%s%s", a->words[0], group && a->n > 1 ? " " : "", group && a->n > 1 ? a->words[1] : "");
+    (void)snprintf(given, sizeof given, "%s%s%s", a->words[0], group && a->n > 1 ? " " : "",
+                   group && a->n > 1 ? a->words[1] : "");
     for (size_t i = 0; commands[i] != NULL; i++) {
         const char *name = commands[i]->name;
         size_t d = edit_distance(given, name), n = strlen(list), first = strlen(a->words[0]);
@@ -254,7 +260,8 @@ run(struct cli *c)
     enum ending end;
 
     c->json = cli_flag(c, "json");
-    c->colors = isatty(STDOUT_FILENO) == 1 && !cli_flag(c, "no-color") && (no_color == NULL || no_color[0] == '\0');
+    c->colors =
+        isatty(STDOUT_FILENO) == 1 && !cli_flag(c, "no-color") && (no_color == NULL || no_color[0] == '\0');
     c->now = clock_now();
     end = c->command->run(c);
     if (fflush(stdout) != 0 && end == END_OK)

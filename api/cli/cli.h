@@ -1,7 +1,8 @@
 /* api/cli/cli.h
  * cli - what a command of `deskmill` is given, and how it ends.
  *
- * A command is one row: `const struct command command_x` in commands/<resource>.c and the line COMMAND(x) in commands.def.
+ * A command is one row: `const struct command command_x` in commands/<resource>.c and the line COMMAND(x) in
+ * commands.def.
  */
 #ifndef DESKMILL_CLI_CLI_H
 #define DESKMILL_CLI_CLI_H
@@ -13,9 +14,9 @@
 /* Exit statuses; documented in the help and README.md. */
 enum ending {
     END_OK = 0,
-    END_FAILED = 1,      /* the server or the job failed */
-    END_USAGE = 2,       /* bad input */
-    END_CANCELLED = 3,   /* the job followed was cancelled */
+    END_FAILED = 1,    /* the server or the job failed */
+    END_USAGE = 2,     /* bad input */
+    END_CANCELLED = 3, /* the job followed was cancelled */
     END_NOT_FOUND = 4,
     END_UNREACHABLE = 5, /* no answer from the api */
     END_DENIED = 6,      /* no key, or the wrong one */
@@ -33,8 +34,8 @@ struct cli {
 };
 
 struct command {
-    const char *name;  /* "integration add" */
-    const char *words; /* "NAME [WHAT]" */
+    const char *name;                 /* "integration add" */
+    const char *words;                /* "NAME [WHAT]" */
     const struct cli_option *options; /* NULL = none of its own */
     const char *summary;
     const char *more; /* further help, or NULL */

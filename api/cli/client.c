@@ -1,6 +1,7 @@
 #include "api/cli/client.h"
 #include "common/http.h"
 #include "common/json.h"
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -47,12 +48,13 @@ client_create(const struct cli *c, struct client **out, struct err *err)
     AUTO(client) made = calloc(1, sizeof *made);
     struct http_url checked;
     size_t n = strlen(url);
-    enum rc rc;
 
     if (made == NULL)
         return err_set(err, RC_INTERNAL, "no memory");
-    if ((rc = http_url_parse(url, &checked, err)) != RC_OK)
+    if (http_url_parse(url, &checked, err) != RC_OK)
         return err_wrap(err, "--api-url (DESKMILL_API_URL)");
+    if (n >= sizeof made->url)
+        return err_set(err, RC_INVALID, "--api-url (DESKMILL_API_URL): is too long");
     if (key == NULL)
         return err_set(err, RC_DENIED, "no key for the api: set DESKMILL_API_KEY, or give --api-key");
     if (strlen(key) > sizeof made->key - 32 || strpbrk(key, "\r\n") != NULL)
@@ -61,8 +63,8 @@ client_create(const struct cli *c, struct client **out, struct err *err)
         n--;
     (void)snprintf(made->url, sizeof made->url, "%.*s", (int)n, url);
     (void)snprintf(made->key, sizeof made->key, "Authorization: Bearer %s", key);
-    if ((rc = http_create(&options, &made->http, err)) != RC_OK)
-        return rc;
+    if (http_create(&options, &made->http, err) != RC_OK)
+        return err->rc;
     *out = TAKE(made);
     return RC_OK;
 }
@@ -73,12 +75,14 @@ perform(struct cli *c, const char *method, const char *path, const json_t *body,
     AUTO_FREE char *text = body != NULL ? json_text(body) : NULL;
     struct client *k = c->client;
     struct http_req req = { .method = method,
-                            .headers = { k->key, "Accept: application/json", text != NULL ? "Content-Type: application/json" : NULL },
+                            .headers = { k->key, "Accept: application/json",
+                                         text != NULL ? "Content-Type: application/json" : NULL },
                             .body = text,
                             .body_len = text != NULL ? strlen(text) : 0 };
     struct buf url;
     enum rc rc;
 
+    assert(k != NULL);
     buf_init(&url, PATH_MAX_BYTES + sizeof k->url);
     buf_printf(&url, "%s%s", k->url, path);
     req.url = url.data;
@@ -89,7 +93,8 @@ perform(struct cli *c, const char *method, const char *path, const json_t *body,
 }
 
 int
-client_ask(struct cli *c, const char *method, const char *path, const json_t *body, json_t **out, struct err *err)
+client_ask(struct cli *c, const char *method, const char *path, const json_t *body, json_t **out,
+           struct err *err)
 {
     json_auto_t *answer = NULL;
 
@@ -99,8 +104,8 @@ client_ask(struct cli *c, const char *method, const char *path, const json_t *bo
     if (c->client->res.body.len > 0)
         answer = json_loadb(c->client->res.body.data, c->client->res.body.len, 0, NULL);
     if (answer == NULL && c->client->res.body.len > 0) {
-        (void)err_set(err, RC_PROTOCOL, "%s does not answer JSON (status %d): is it a Deskmill api?", c->client->url,
-                      c->client->res.status);
+        (void)err_set(err, RC_PROTOCOL, "%s does not answer JSON (status %d): is it a Deskmill api?",
+                      c->client->url, c->client->res.status);
         return 0;
     }
     *out = TAKE(answer);
@@ -145,8 +150,10 @@ client_explain(struct cli *c, int status, const json_t *answer, const struct err
     }
     if (err->rc != RC_UNAVAILABLE && err->rc != RC_TIMEOUT)
         return cli_fail(err);
-    (void)fprintf(stderr, "deskmill: the api at %s cannot be reached: %s; is deskmill-api running? (--api-url, DESKMILL_API_URL)\n",
-                  c->client->url, err->text);
+    (void)fprintf(
+        stderr,
+        "deskmill: the api at %s cannot be reached: %s; is deskmill-api running? (--api-url, DESKMILL_API_URL)\n",
+        c->client->url, err->text);
     return END_UNREACHABLE;
 }
 

@@ -36,10 +36,10 @@ struct watch {
     struct cli *c;
     int64_t id;
     bool terminal, quiet;
-    int64_t began;      /* clock_mono */
-    int64_t first_seen; /* fetched, when the watching began */
+    int64_t began;       /* clock_mono */
+    int64_t first_seen;  /* fetched, when the watching began */
     int64_t first_ended; /* children that had ended then; -1 before the first look */
-    double rate;        /* records a second, smoothed; < 0: not known yet */
+    double rate;         /* records a second, smoothed; < 0: not known yet */
     int64_t rate_at, rate_fetched;
     char said[LINE_MAX_BYTES]; /* the last plain line */
     int64_t said_at;
@@ -59,7 +59,8 @@ look(const json_t *job, struct sight *s)
                          .updated = json_int_at(progress, "updated"),
                          .children = json_int_at(children, "total"),
                          .has_progress = progress != NULL };
-    s->ended = json_int_at(children, "done") + json_int_at(children, "dead") + json_int_at(children, "cancelled");
+    s->ended =
+        json_int_at(children, "done") + json_int_at(children, "dead") + json_int_at(children, "cancelled");
 }
 
 /* Of the last few seconds rather than of all time, so that a stall shows. */
@@ -92,7 +93,8 @@ noun(const char *kind)
     return strncmp(kind, "issue_", 6) == 0 ? "issues" : "records";
 }
 
-/* "12/27 chunks  340 pages  34,000 issues  1,200/s  3m left  (33,000 new, 1,000 changed)": what matters most comes first, for a narrow screen cuts the end. */
+/* "12/27 chunks  340 pages  34,000 issues  1,200/s  3m left  (33,000 new, 1,000 changed)": what matters most
+ * comes first, for a narrow screen cuts the end. */
 static void
 describe(const struct watch *w, const struct sight *s, char out[static LINE_MAX_BYTES])
 {
@@ -104,11 +106,13 @@ describe(const struct watch *w, const struct sight *s, char out[static LINE_MAX_
     if (s->children > 0)
         buf_printf(&b, "  %" PRId64 "/%" PRId64 " chunks", s->ended, s->children);
     if (s->has_progress)
-        buf_printf(&b, "  %s pages  %s %s", number_text(s->pages, one), number_text(s->fetched, two), noun(s->kind));
+        buf_printf(&b, "  %s pages  %s %s", number_text(s->pages, one), number_text(s->fetched, two),
+                   noun(s->kind));
     if (w->rate >= 0.5)
         buf_printf(&b, "  %s/s", number_text((int64_t)(w->rate + 0.5), one));
     if (s->children > s->ended && ended > 0)
-        buf_printf(&b, "  %s left", span_text((clock_mono() - w->began) / ended * (s->children - s->ended), one));
+        buf_printf(&b, "  %s left",
+                   span_text((clock_mono() - w->began) / ended * (s->children - s->ended), one));
     if (s->has_progress)
         buf_printf(&b, "  (%s new, %s changed)", number_text(s->inserted, one), number_text(s->updated, two));
     (void)snprintf(out, LINE_MAX_BYTES, "%s", b.len > 2 ? b.data + 2 : "");
@@ -133,8 +137,8 @@ draw(const struct watch *w, const struct sight *s, const char *text)
     char line[LINE_MAX_BYTES * 2];
 
     if (s->children > 0)
-        (void)snprintf(line, sizeof line, "job %" PRId64 " [%.*s%.*s] %" PRId64 "%%  %s", w->id, full, marks, bar - full, blanks,
-                       s->ended * 100 / s->children, text);
+        (void)snprintf(line, sizeof line, "job %" PRId64 " [%.*s%.*s] %" PRId64 "%%  %s", w->id, full, marks,
+                       bar - full, blanks, s->ended * 100 / s->children, text);
     else
         (void)snprintf(line, sizeof line, "job %" PRId64 " %s  %s", w->id, s->state, text);
     (void)fprintf(stderr, "\r%.*s\033[K", width, line);
@@ -148,7 +152,8 @@ say(struct watch *w, const struct sight *s, const char *text)
     char line[LINE_MAX_BYTES * 2];
     int64_t now = clock_mono();
 
-    (void)snprintf(line, sizeof line, "job %" PRId64 " %s %s%s%s", w->id, s->kind, s->state, text[0] != '\0' ? ": " : "", text);
+    (void)snprintf(line, sizeof line, "job %" PRId64 " %s %s%s%s", w->id, s->kind, s->state,
+                   text[0] != '\0' ? ": " : "", text);
     line[sizeof w->said - 1] = '\0';
     if (strcmp(line, w->said) == 0 || (w->said[0] != '\0' && now - w->said_at < CLOCK_SECOND))
         return;
@@ -173,8 +178,10 @@ conclude(struct watch *w, const json_t *job, const struct sight *s)
     w->rate = -1;
     describe(w, s, text);
     if (strcmp(s->state, "dead") == 0) {
-        (void)fprintf(stderr, "deskmill: job %" PRId64 " (%s) is dead: %s; `deskmill job retry %" PRId64 "` lets it try again\n", w->id,
-                      s->kind, text_clean(json_text_at(job, "error"), clean, sizeof clean), w->id);
+        (void)fprintf(stderr,
+                      "deskmill: job %" PRId64 " (%s) is dead: %s; `deskmill job retry %" PRId64
+                      "` lets it try again\n",
+                      w->id, s->kind, text_clean(json_text_at(job, "error"), clean, sizeof clean), w->id);
         return END_FAILED;
     }
     if (strcmp(s->state, "cancelled") == 0) {
@@ -182,10 +189,12 @@ conclude(struct watch *w, const json_t *job, const struct sight *s)
         return END_CANCELLED;
     }
     if (!w->quiet)
-        (void)fprintf(stderr, "job %" PRId64 " %s done%s%s; watched for %s\n", w->id, s->kind, text[0] != '\0' ? ": " : "", text,
-                      span_text(clock_mono() - w->began, took));
+        (void)fprintf(stderr, "job %" PRId64 " %s done%s%s; watched for %s\n", w->id, s->kind,
+                      text[0] != '\0' ? ": " : "", text, span_text(clock_mono() - w->began, took));
     if (json_int_at(job, "children.dead") > 0) {
-        (void)fprintf(stderr, "deskmill: %" PRId64 " of its children dead; `deskmill jobs --parent %" PRId64 " --state dead` lists them\n",
+        (void)fprintf(stderr,
+                      "deskmill: %" PRId64 " of its children dead; `deskmill jobs --parent %" PRId64
+                      " --state dead` lists them\n",
                       json_int_at(job, "children.dead"), w->id);
         return END_FAILED;
     }
@@ -196,7 +205,9 @@ static enum ending
 stop_watching(const struct watch *w)
 {
     clear_line(w);
-    (void)fprintf(stderr, "Job %" PRId64 " goes on. `deskmill job show %" PRId64 " --follow` watches it again, `deskmill job cancel %" PRId64 "` ends it.\n",
+    (void)fprintf(stderr,
+                  "Job %" PRId64 " goes on. `deskmill job show %" PRId64
+                  " --follow` watches it again, `deskmill job cancel %" PRId64 "` ends it.\n",
                   w->id, w->id, w->id);
     return END_INTERRUPTED;
 }

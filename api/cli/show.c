@@ -100,11 +100,12 @@ style_of(enum show_kind kind, const char *text)
         const char *word;
         enum table_style style;
     } styles[] = {
-        { "running", STYLE_BUSY }, { "queued", STYLE_BUSY },    { "scheduled", STYLE_DIM }, { "done", STYLE_GOOD },
-        { "active", STYLE_GOOD },  { "dead", STYLE_BAD },       { "refused", STYLE_BAD },   { "retry", STYLE_BAD },
-        { "crashed", STYLE_BAD },  { "timeout", STYLE_BAD },    { "lost", STYLE_BAD },      { "paused", STYLE_BAD },
-        { "ok", STYLE_GOOD },      { "cancelled", STYLE_DIM },  { "stopped", STYLE_DIM },   { "snoozed", STYLE_DIM },
-        { "drained", STYLE_DIM },
+        { "running", STYLE_BUSY }, { "queued", STYLE_BUSY },   { "scheduled", STYLE_DIM },
+        { "done", STYLE_GOOD },    { "active", STYLE_GOOD },   { "dead", STYLE_BAD },
+        { "refused", STYLE_BAD },  { "retry", STYLE_BAD },     { "crashed", STYLE_BAD },
+        { "timeout", STYLE_BAD },  { "lost", STYLE_BAD },      { "paused", STYLE_BAD },
+        { "ok", STYLE_GOOD },      { "cancelled", STYLE_DIM }, { "stopped", STYLE_DIM },
+        { "snoozed", STYLE_DIM },  { "drained", STYLE_DIM },
     };
 
     for (size_t i = 0; kind == SHOW_STATE && i < COUNT_OF(styles); i++)
@@ -122,9 +123,10 @@ show_items(struct cli *c, const json_t *items, const struct show_column *columns
     size_t row;
 
     for (size_t i = 0; i < n; i++)
-        shape[i] = (struct table_column){ .header = columns[i].header,
-                                          .right = columns[i].kind == SHOW_NUMBER || columns[i].kind == SHOW_SPAN,
-                                          .max = columns[i].max };
+        shape[i] =
+            (struct table_column){ .header = columns[i].header,
+                                   .right = columns[i].kind == SHOW_NUMBER || columns[i].kind == SHOW_SPAN,
+                                   .max = columns[i].max };
     t = table_create(shape, n);
     json_array_foreach((json_t *)items, row, item)
     {
@@ -178,7 +180,7 @@ show_fields(struct cli *c, const json_t *object, const struct show_column *field
         if (value_text(c, object, &fields[i], text)[0] == '\0')
             continue;
         style = c->colors ? style_of(fields[i].kind, text) : STYLE_PLAIN;
-        (void)printf("%-*s  %s%s%s\n", width, fields[i].header, style_begin(style), text_clean(text, clean, sizeof clean),
-                     style != STYLE_PLAIN ? STYLE_END : "");
+        (void)printf("%-*s  %s%s%s\n", width, fields[i].header, style_begin(style),
+                     text_clean(text, clean, sizeof clean), style != STYLE_PLAIN ? STYLE_END : "");
     }
 }

@@ -23,8 +23,10 @@ struct show_column {
     int max; /* columns on a screen; 0 = no limit */
 };
 
-/* GETs `path` and prints {"items": [...]} as a table, or as it is with --json. `none` is said where there are no items. */
-enum ending show_list(struct cli *c, const char *path, const struct show_column *columns, size_t n, const char *none);
+/* GETs `path` and prints {"items": [...]} as a table, or as it is with --json. `none` is said where there are
+ * no items. */
+enum ending show_list(struct cli *c, const char *path, const struct show_column *columns, size_t n,
+                      const char *none);
 /* The same for an answer that is there already. */
 void show_items(struct cli *c, const json_t *items, const struct show_column *columns, size_t n);
 /* "name  value" lines; fields that are null are left out. */

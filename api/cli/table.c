@@ -153,7 +153,8 @@ const char *
 style_begin(enum table_style style)
 {
     static const char *const escapes[] = {
-        [STYLE_PLAIN] = "", [STYLE_GOOD] = "\033[32m", [STYLE_BUSY] = "\033[36m", [STYLE_BAD] = "\033[31m", [STYLE_DIM] = "\033[2m",
+        [STYLE_PLAIN] = "",       [STYLE_GOOD] = "\033[32m", [STYLE_BUSY] = "\033[36m",
+        [STYLE_BAD] = "\033[31m", [STYLE_DIM] = "\033[2m",
     };
 
     return escapes[style];
@@ -178,7 +179,8 @@ struct line {
 };
 
 static void
-put_cell(struct line *l, const struct table_column *c, const char *text, size_t width, size_t wanted, enum table_style style)
+put_cell(struct line *l, const struct table_column *c, const char *text, size_t width, size_t wanted,
+         enum table_style style)
 {
     int pad = (int)(wanted - width);
 
@@ -187,7 +189,8 @@ put_cell(struct line *l, const struct table_column *c, const char *text, size_t 
     if (text[0] != '\0') {
         bool styled = l->colors && style != STYLE_PLAIN;
 
-        (void)fprintf(l->f, "%*s%s%s%s", l->owed, "", styled ? style_begin(style) : "", text, styled ? STYLE_END : "");
+        (void)fprintf(l->f, "%*s%s%s%s", l->owed, "", styled ? style_begin(style) : "", text,
+                      styled ? STYLE_END : "");
         l->owed = 0;
     }
     l->owed += (c->right ? 0 : pad) + GAP;
@@ -204,12 +207,14 @@ table_print(const struct table *t, FILE *f, bool colors)
     for (size_t i = 0; i < t->n; i++)
         widths[i] = column_width(t, i);
     for (size_t i = 0; i < t->n; i++)
-        put_cell(&l, &t->columns[i], t->columns[i].header, text_width(t->columns[i].header), widths[i], STYLE_DIM);
+        put_cell(&l, &t->columns[i], t->columns[i].header, text_width(t->columns[i].header), widths[i],
+                 STYLE_DIM);
     (void)fputc('\n', f);
     for (size_t row = 0; row + t->n <= t->used; row += t->n) {
         l.owed = 0;
         for (size_t i = 0; i < t->n; i++)
-            put_cell(&l, &t->columns[i], t->cells[row + i].text, t->cells[row + i].width, widths[i], t->cells[row + i].style);
+            put_cell(&l, &t->columns[i], t->cells[row + i].text, t->cells[row + i].width, widths[i],
+                     t->cells[row + i].style);
         (void)fputc('\n', f);
     }
 }

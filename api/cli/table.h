@@ -1,8 +1,9 @@
 /* api/cli/table.h
  * table - rows of text in aligned columns, for people.
  *
- * Widths are columns on a screen, not bytes: accents, wide characters and emoji line up. Control characters (a server's text could hold terminal
- * commands) and bytes that are not UTF-8 become '?'. Needs a UTF-8 LC_CTYPE, see table_use_utf8().
+ * Widths are columns on a screen, not bytes: accents, wide characters and emoji line up. Control characters
+ * (a server's text could hold terminal commands) and bytes that are not UTF-8 become '?'. Needs a UTF-8
+ * LC_CTYPE, see table_use_utf8().
  *
  * Ownership: the table copies what it is given.
  */

@@ -15,8 +15,8 @@ span_text(int64_t us, char out[static WHEN_TEXT])
     if (s < 60)
         (void)snprintf(out, WHEN_TEXT, "%" PRId64 "s", s);
     else if (s < 3600)
-        (void)snprintf(out, WHEN_TEXT, s < 600 && s % 60 != 0 ? "%" PRId64 "m %" PRId64 "s" : "%" PRId64 "m", s / 60,
-                       s % 60);
+        (void)snprintf(out, WHEN_TEXT, s < 600 && s % 60 != 0 ? "%" PRId64 "m %" PRId64 "s" : "%" PRId64 "m",
+                       s / 60, s % 60);
     else if (s < 86400)
         (void)snprintf(out, WHEN_TEXT, "%" PRId64 "h %" PRId64 "m", s / 3600, s / 60 % 60);
     else
@@ -69,8 +69,9 @@ since_parse(const char *text, int64_t now, char out[static WHEN_TEXT], struct er
             return RC_OK;
         }
     if (clock_parse(text, strlen(text), &t, NULL) != RC_OK)
-        return err_set(err, RC_INVALID, "%s is neither a moment (2026-01-31, 2026-01-31T08:00:00Z) nor an age (90s, 15m, 2h, 3d)",
-                       text);
+        return err_set(
+            err, RC_INVALID,
+            "%s is neither a moment (2026-01-31, 2026-01-31T08:00:00Z) nor an age (90s, 15m, 2h, 3d)", text);
     (void)clock_format(t, out);
     return RC_OK;
 }

@@ -12,7 +12,8 @@
 
 enum { WHEN_TEXT = 64 };
 
-/* "2026-01-31 09:00:05 (3m ago)" in the zone of TZ, "(in 5m)" for what is to come. `t` and `now` in microseconds since 1970. */
+/* "2026-01-31 09:00:05 (3m ago)" in the zone of TZ, "(in 5m)" for what is to come. `t` and `now` in
+ * microseconds since 1970. */
 const char *when_text(int64_t t, int64_t now, char out[static WHEN_TEXT]);
 /* "12s", "3m", "2h 5m", "4d 3h" */
 const char *span_text(int64_t us, char out[static WHEN_TEXT]);

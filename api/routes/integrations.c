@@ -1,5 +1,5 @@
-/* api/routes/integrations.c - help desks: listed, shown, added, paused, resumed. Tokens go in sealed and never come out. Adding a name twice is a
- * 409; pausing or resuming twice changes nothing. */
+/* api/routes/integrations.c - help desks: listed, shown, added, paused, resumed. Tokens go in sealed and
+ * never come out. Adding a name twice is a 409; pausing or resuming twice changes nothing. */
 #include "api/enqueue.h"
 #include "api/find.h"
 #include "api/handlers.h"
@@ -26,8 +26,8 @@ route_integrations(struct request *rq, struct answer *an, struct err *err)
     if (text != NULL && (rc = find_organization(rq->db, "organization", text, &of, err)) != RC_OK)
         return rc;
     rc = db_run(rq->db, SQL_api_integrations,
-                DB_ARGS(db_i64(page.cursor), of.id != 0 ? db_i64(of.id) : db_null(), db_i64(page.limit + 1)), &res,
-                err);
+                DB_ARGS(db_i64(page.cursor), of.id != 0 ? db_i64(of.id) : db_null(), db_i64(page.limit + 1)),
+                &res, err);
     return rc == RC_OK ? answer_list(an, res, page.limit, err) : rc;
 }
 
@@ -35,7 +35,8 @@ static enum rc
 show(struct request *rq, struct answer *an, int status, int64_t id, bool counts, struct err *err)
 {
     AUTO(dbres) res = NULL;
-    enum rc rc = db_run(rq->db, counts ? SQL_api_integration_counts : SQL_api_integration, DB_ARGS(db_i64(id)), &res, err);
+    enum rc rc = db_run(rq->db, counts ? SQL_api_integration_counts : SQL_api_integration,
+                        DB_ARGS(db_i64(id)), &res, err);
 
     if (rc != RC_OK)
         return rc;
@@ -76,7 +77,8 @@ read_token(const struct request *rq, const char **out, struct err *err)
         return rc;
     for (const char *p = *out; *p != '\0'; p++)
         if (*p <= ' ' || *p >= 0x7f)
-            return err_set(err, RC_INVALID, "token: holds a space, a line break or a character outside ASCII");
+            return err_set(err, RC_INVALID,
+                           "token: holds a space, a line break or a character outside ASCII");
     return RC_OK;
 }
 
@@ -114,8 +116,8 @@ read_new(struct request *rq, struct new_integration *in, struct err *err)
 
 /* The integration and its schedule, or neither. */
 static enum rc
-insert(struct request *rq, const struct new_integration *in, const unsigned char *box, size_t box_len, int64_t *id,
-       struct err *err)
+insert(struct request *rq, const struct new_integration *in, const unsigned char *box, size_t box_len,
+       int64_t *id, struct err *err)
 {
     AUTO_FREE char *settings = in->settings != NULL ? json_text(in->settings) : NULL;
     AUTO(dbres) res = NULL;
@@ -125,7 +127,8 @@ insert(struct request *rq, const struct new_integration *in, const unsigned char
         return rc;
     rc = db_run(rq->db, SQL_api_integration_add,
                 DB_ARGS(db_i64(in->organization.id), db_text(in->name), db_text(in->vendor->name),
-                        db_text(in->base_url), db_bytea(box, box_len), db_text(settings != NULL ? settings : "{}")),
+                        db_text(in->base_url), db_bytea(box, box_len),
+                        db_text(settings != NULL ? settings : "{}")),
                 &res, err);
     if (rc == RC_CONFLICT)
         return err_set(err, rc, "name: %s has an integration %s already", in->organization.slug, in->name);
@@ -166,8 +169,8 @@ route_integration_add(struct request *rq, struct answer *an, struct err *err)
 static enum rc
 set_state(struct request *rq, int64_t id, const char *state, const char *reason, struct err *err)
 {
-    return db_run(rq->db, SQL_api_integration_set_state, DB_ARGS(db_i64(id), db_text(state), db_text(reason)), NULL,
-                  err);
+    return db_run(rq->db, SQL_api_integration_set_state, DB_ARGS(db_i64(id), db_text(state), db_text(reason)),
+                  NULL, err);
 }
 
 enum rc

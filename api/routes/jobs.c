@@ -1,5 +1,5 @@
-/* api/routes/jobs.c - jobs: listed, shown, enqueued, retried, cancelled. Enqueueing twice gives two jobs, or one where the
- * kind has a dedupe key; retrying or cancelling twice is a 409. */
+/* api/routes/jobs.c - jobs: listed, shown, enqueued, retried, cancelled. Enqueueing twice gives two jobs, or
+ * one where the kind has a dedupe key; retrying or cancelling twice is a 409. */
 #include "api/enqueue.h"
 #include "api/find.h"
 #include "api/handlers.h"
@@ -135,6 +135,7 @@ route_job_cancel(struct request *rq, struct answer *an, struct err *err)
 
     if ((rc = request_id(rq, "id", &id, err)) != RC_OK || (rc = cancel(rq, id, &ended, err)) != RC_OK)
         return rc;
-    return answer_json(an, 202, json_pack("{s:I, s:s}", "job", (json_int_t)id, "state", ended ? "cancelled" : "running"),
-                       err);
+    return answer_json(
+        an, 202, json_pack("{s:I, s:s}", "job", (json_int_t)id, "state", ended ? "cancelled" : "running"),
+        err);
 }

@@ -1,5 +1,5 @@
-/* api/routes/metrics.c - figures for Prometheus. What it asks costs no more than what waits, runs or is dead: ended jobs are never counted. With
- * Postgres down it still answers, with deskmill_postgres_up 0. */
+/* api/routes/metrics.c - figures for Prometheus. What it asks costs no more than what waits, runs or is dead:
+ * ended jobs are never counted. With Postgres down it still answers, with deskmill_postgres_up 0. */
 #include "api/handlers.h"
 #include "api/health.h"
 #include "common/clock.h"
@@ -41,7 +41,8 @@ sum_queues(const struct dbres *res, struct queue_figures out[static QUEUE_COUNT]
 
     for (int i = 0; i < dbres_rows(res); i++) {
         int q = queue_by_name(dbres_text(res, i, 0));
-        int64_t oldest = dbres_time(res, i, 7), age = oldest != DB_NO_TIME ? (now - oldest) / CLOCK_SECOND : 0;
+        int64_t oldest = dbres_time(res, i, 7),
+                age = oldest != DB_NO_TIME ? (now - oldest) / CLOCK_SECOND : 0;
 
         if (q < 0)
             continue;
@@ -90,7 +91,8 @@ put_sync_totals(struct request *rq, struct buf *b)
     static const struct {
         const char *name, *help;
     } families[] = {
-        { "deskmill_sync_attempts_last_hour", "Attempts that touched a vendor and began within the last hour." },
+        { "deskmill_sync_attempts_last_hour",
+          "Attempts that touched a vendor and began within the last hour." },
         { "deskmill_sync_fetched_last_hour", "Records those attempts fetched." },
         { "deskmill_sync_requests_last_hour", "Calls those attempts made." },
     };
@@ -127,7 +129,8 @@ put_http(struct app *a, struct buf *b)
 
     family(b, requests, "counter", "Requests this api answered, by class of status.");
     for (size_t i = 2; i < COUNT_OF(a->counts.by_class); i++)
-        buf_printf(b, "%s{status=\"%zuxx\"} %lld\n", requests, i, (long long)atomic_load(&a->counts.by_class[i]));
+        buf_printf(b, "%s{status=\"%zuxx\"} %lld\n", requests, i,
+                   (long long)atomic_load(&a->counts.by_class[i]));
     family(b, "deskmill_http_response_bytes_total", "counter", "Bytes of bodies this api sent.");
     buf_printf(b, "deskmill_http_response_bytes_total %lld\n", (long long)atomic_load(&a->counts.bytes_out));
     family(b, "deskmill_job_push_failed_total", "counter",

@@ -13,14 +13,15 @@ route_organizations(struct request *rq, struct answer *an, struct err *err)
     enum rc rc;
 
     if ((rc = request_page(rq, 0, &page, err)) != RC_OK ||
-        (rc = db_run(rq->db, SQL_api_organizations, DB_ARGS(db_i64(page.cursor), db_i64(page.limit + 1)), &res,
-                     err)) != RC_OK)
+        (rc = db_run(rq->db, SQL_api_organizations, DB_ARGS(db_i64(page.cursor), db_i64(page.limit + 1)),
+                     &res, err)) != RC_OK)
         return rc;
     return answer_list(an, res, page.limit, err);
 }
 
 static enum rc
-read_fields(const struct request *rq, const char **slug, const char **name, const char **zone, struct err *err)
+read_fields(const struct request *rq, const char **slug, const char **name, const char **zone,
+            struct err *err)
 {
     enum rc rc;
 
@@ -41,11 +42,12 @@ route_organization_add(struct request *rq, struct answer *an, struct err *err)
 
     if ((rc = read_fields(rq, &slug, &name, &zone, err)) != RC_OK)
         return rc;
-    rc = db_run(rq->db, SQL_api_organization_add, DB_ARGS(db_text(slug), db_text(name), db_text(zone)), &added, err);
+    rc = db_run(rq->db, SQL_api_organization_add, DB_ARGS(db_text(slug), db_text(name), db_text(zone)),
+                &added, err);
     if (rc == RC_CONFLICT)
         return err_set(err, RC_CONFLICT, "slug: there is an organization %s already", slug);
-    if (rc != RC_OK ||
-        (rc = db_run(rq->db, SQL_api_organization, DB_ARGS(db_i64(dbres_i64(added, 0, 0))), &row, err)) != RC_OK)
+    if (rc != RC_OK || (rc = db_run(rq->db, SQL_api_organization, DB_ARGS(db_i64(dbres_i64(added, 0, 0))),
+                                    &row, err)) != RC_OK)
         return rc;
     return answer_row(an, 201, row, 0, err);
 }

@@ -1,11 +1,13 @@
-/* api/routes/pulls.c - bring issues: what changed, or a span of history. A pull that waits already is answered with its id. */
+/* api/routes/pulls.c - bring issues: what changed, or a span of history. A pull that waits already is
+ * answered with its id. */
 #include "api/enqueue.h"
 #include "api/find.h"
 #include "api/handlers.h"
 #include "common/clock.h"
 #include <string.h>
 
-/* Of the integration to be pulled; one that is not active would only let the job wait, so the caller is told. */
+/* Of the integration to be pulled; one that is not active would only let the job wait, so the caller is told.
+ */
 static enum rc
 active_integration(struct request *rq, struct integration *out, struct err *err)
 {
@@ -27,13 +29,15 @@ route_pull(struct request *rq, struct answer *an, struct err *err)
     bool full;
     enum rc rc;
 
-    if ((rc = body_bool_or(rq, "full", false, &full, err)) != RC_OK || (rc = active_integration(rq, &of, err)) != RC_OK)
+    if ((rc = body_bool_or(rq, "full", false, &full, err)) != RC_OK ||
+        (rc = active_integration(rq, &of, err)) != RC_OK)
         return rc;
     if (full)
         (void)json_object_set_new(args, "full", json_true());
-    return enqueue(rq, an,
-                   &(struct job_spec){ .kind = "issue_pull", .args = args, .integration_id = of.id, .origin = "api" },
-                   of.name, NULL, err);
+    return enqueue(
+        rq, an,
+        &(struct job_spec){ .kind = "issue_pull", .args = args, .integration_id = of.id, .origin = "api" },
+        of.name, NULL, err);
 }
 
 /* from and to; *from is DB_NO_TIME where it is left out. The end is never later than now. */
@@ -67,8 +71,8 @@ route_backfill(struct request *rq, struct answer *an, struct err *err)
     if (from != DB_NO_TIME)
         (void)json_object_set_new(args, "from", json_string(clock_format(from, from_text)));
     (void)json_object_set_new(args, "to", json_string(clock_format(to, to_text)));
-    return enqueue(
-        rq, an,
-        &(struct job_spec){ .kind = "issue_backfill", .args = args, .integration_id = of.id, .origin = "api" },
-        of.name, json_incref(args), err);
+    return enqueue(rq, an,
+                   &(struct job_spec){
+                       .kind = "issue_backfill", .args = args, .integration_id = of.id, .origin = "api" },
+                   of.name, json_incref(args), err);
 }

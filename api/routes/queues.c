@@ -1,5 +1,6 @@
-/* api/routes/queues.c - what waits and runs. Depths are Postgres's rows, which are the truth; `redis` is how many ids its lists hold at this
- * moment: fewer for those that workers just took, more where stale ids wait to be dropped. */
+/* api/routes/queues.c - what waits and runs. Depths are Postgres's rows, which are the truth; `redis` is how
+ * many ids its lists hold at this moment: fewer for those that workers just took, more where stale ids wait
+ * to be dropped. */
 #include "api/handlers.h"
 #include "common/clock.h"
 #include "common/queue.h"
@@ -54,9 +55,11 @@ figures(const struct totals *t, bool redis, int64_t now)
 
     (void)json_object_set_new(j, "depth", json_integer(t->queued));
     (void)json_object_set_new(j, "redis", integer_or_null(redis, t->redis));
-    (void)json_object_set_new(j, "oldest_at", waits ? json_string(clock_format(t->oldest, text)) : json_null());
+    (void)json_object_set_new(j, "oldest_at",
+                              waits ? json_string(clock_format(t->oldest, text)) : json_null());
     (void)json_object_set_new(j, "oldest_s",
-                              waits ? json_integer((now > t->oldest ? now - t->oldest : 0) / CLOCK_SECOND) : json_null());
+                              waits ? json_integer((now > t->oldest ? now - t->oldest : 0) / CLOCK_SECOND)
+                                    : json_null());
     (void)json_object_set_new(j, "running", json_integer(t->running));
     (void)json_object_set_new(j, "scheduled", json_integer(t->scheduled));
     return j;
@@ -115,6 +118,6 @@ route_queues(struct request *rq, struct answer *an, struct err *err)
     redis = redis_lengths(rq, res, lens);
     for (int q = 0; q < QUEUE_COUNT; q++)
         (void)json_array_append_new(items, one_queue(res, queue_names[q], lens, redis));
-    return answer_json(an, 200,
-                       json_pack("{s:o, s:n, s:s}", "items", items, "next", "redis", redis ? "up" : "down"), err);
+    return answer_json(
+        an, 200, json_pack("{s:o, s:n, s:s}", "items", items, "next", "redis", redis ? "up" : "down"), err);
 }

@@ -1,4 +1,5 @@
-/* api/routes/schedules.c - cron schedules. Every change clears a schedule's error and lets the scheduler work its next tick out anew. */
+/* api/routes/schedules.c - cron schedules. Every change clears a schedule's error and lets the scheduler work
+ * its next tick out anew. */
 #include "api/enqueue.h"
 #include "api/find.h"
 #include "api/handlers.h"
@@ -18,9 +19,10 @@ route_schedules(struct request *rq, struct answer *an, struct err *err)
     struct page page;
     enum rc rc;
 
-    if ((rc = request_page(rq, 0, &page, err)) != RC_OK || (rc = query_integration(rq, &integration, err)) != RC_OK ||
-        (rc = db_run(rq->db, SQL_api_schedules, DB_ARGS(db_i64(page.cursor), integration, db_i64(page.limit + 1)),
-                     &res, err)) != RC_OK)
+    if ((rc = request_page(rq, 0, &page, err)) != RC_OK ||
+        (rc = query_integration(rq, &integration, err)) != RC_OK ||
+        (rc = db_run(rq->db, SQL_api_schedules,
+                     DB_ARGS(db_i64(page.cursor), integration, db_i64(page.limit + 1)), &res, err)) != RC_OK)
         return rc;
     return answer_list(an, res, page.limit, err);
 }

@@ -26,8 +26,8 @@ route_sync_log(struct request *rq, struct answer *an, struct err *err)
     else if (integration.type != DB_NULL)
         id = SQL_api_sync_log_of_integration;
     rc = db_run(rq->db, id,
-                DB_ARGS(db_i64(page.cursor), integration, job != 0 ? db_i64(job) : db_null(), db_text(outcome),
-                        db_time(since), db_i64(page.limit + 1)),
+                DB_ARGS(db_i64(page.cursor), integration, job != 0 ? db_i64(job) : db_null(),
+                        db_text(outcome), db_time(since), db_i64(page.limit + 1)),
                 &res, err);
     return rc == RC_OK ? answer_list(an, res, page.limit, err) : rc;
 }

@@ -73,10 +73,10 @@ add_body(const struct cli *c, const char *secret, json_t **out)
         return cli_usage("ORG/NAME: needs the organization too: acme/pylon, or --org acme");
     if (settings != NULL && (parsed = json_loads(settings, JSON_REJECT_DUPLICATES, NULL)) == NULL)
         return cli_usage("--settings: is not a JSON object like '{\"page_size\": 100}'");
-    *out = json_pack("{s:s, s:s, s:s, s:s, s:s*, s:O*, s:s*, s:s*}", "organization", org, "name", name, "vendor",
-                     cli_option(c, "vendor") != NULL ? cli_option(c, "vendor") : "pylon", "token", secret, "base_url",
-                     cli_option(c, "base-url"), "settings", parsed, "schedule", cli_option(c, "schedule"), "timezone",
-                     cli_option(c, "timezone"));
+    *out = json_pack("{s:s, s:s, s:s, s:s, s:s*, s:O*, s:s*, s:s*}", "organization", org, "name", name,
+                     "vendor", cli_option(c, "vendor") != NULL ? cli_option(c, "vendor") : "pylon", "token",
+                     secret, "base_url", cli_option(c, "base-url"), "settings", parsed, "schedule",
+                     cli_option(c, "schedule"), "timezone", cli_option(c, "timezone"));
     return *out != NULL ? END_OK : cli_usage("an option is not UTF-8");
 }
 
@@ -90,7 +90,8 @@ add(struct cli *c)
     enum ending end;
 
     if (secret == NULL || secret[0] == '\0')
-        return cli_usage("--token: is missing; `--token -` reads it from standard input, or set DESKMILL_VENDOR_TOKEN");
+        return cli_usage(
+            "--token: is missing; `--token -` reads it from standard input, or set DESKMILL_VENDOR_TOKEN");
     end = add_body(c, secret, &body);
     explicit_bzero(room, sizeof room);
     if (end != END_OK || (end = client_call(c, "POST", "/api/v1/integrations", body, &answer)) != END_OK)
@@ -98,15 +99,16 @@ add(struct cli *c)
     if (c->json)
         show_json(answer);
     else
-        (void)printf("integration %s added; next: `deskmill pull %s --follow`\n", json_text_at(answer, "integration"),
-                     json_text_at(answer, "integration"));
+        (void)printf("integration %s added; next: `deskmill pull %s --follow`\n",
+                     json_text_at(answer, "integration"), json_text_at(answer, "integration"));
     return END_OK;
 }
 
 static const struct cli_option add_options[] = {
     { "org", "SLUG", "the organization, where ORG/NAME does not say it" },
     { "vendor", "VENDOR", "pylon, which is also the default" },
-    { "token", "TOKEN", "the vendor's API token; - reads it from standard input, where `ps` does not show it" },
+    { "token", "TOKEN",
+      "the vendor's API token; - reads it from standard input, where `ps` does not show it" },
     { "base-url", "URL", "where the vendor's API is, if not at its usual address" },
     { "settings", "JSON", "page_size, lookback_s, settle_s, directory_refresh_s, limits" },
     { "schedule", "CRON", "when to pull; every 15 minutes if left out, \"\" for never" },
@@ -125,9 +127,9 @@ static enum ending
 list(struct cli *c)
 {
     static const struct show_column columns[] = {
-        { "ID", "id", SHOW_NUMBER, 0 },         { "INTEGRATION", "integration", SHOW_TEXT, 0 },
-        { "VENDOR", "vendor", SHOW_TEXT, 0 },   { "STATE", "state", SHOW_STATE, 0 },
-        { "URL", "base_url", SHOW_TEXT, 40 },   { "ADDED", "created_at", SHOW_WHEN, 0 },
+        { "ID", "id", SHOW_NUMBER, 0 },           { "INTEGRATION", "integration", SHOW_TEXT, 0 },
+        { "VENDOR", "vendor", SHOW_TEXT, 0 },     { "STATE", "state", SHOW_STATE, 0 },
+        { "URL", "base_url", SHOW_TEXT, 40 },     { "ADDED", "created_at", SHOW_WHEN, 0 },
         { "WHY", "state_reason", SHOW_TEXT, 60 },
     };
     struct buf path = path_begin("/api/v1/integrations");
@@ -236,17 +238,36 @@ resume_it(struct cli *c)
 }
 
 const struct command command_integration_add = {
-    .name = "integration add", .words = "ORG/NAME", .options = add_options, .summary = "Add a help desk and its schedule", .run = add,
+    .name = "integration add",
+    .words = "ORG/NAME",
+    .options = add_options,
+    .summary = "Add a help desk and its schedule",
+    .run = add,
 };
 const struct command command_integration_list = {
-    .name = "integration list", .words = "", .options = list_options, .summary = "List help desks", .run = list,
+    .name = "integration list",
+    .words = "",
+    .options = list_options,
+    .summary = "List help desks",
+    .run = list,
 };
 const struct command command_integration_show = {
-    .name = "integration show", .words = "INTEGRATION", .options = show_options, .summary = "Show a help desk and how far it was read", .run = show,
+    .name = "integration show",
+    .words = "INTEGRATION",
+    .options = show_options,
+    .summary = "Show a help desk and how far it was read",
+    .run = show,
 };
 const struct command command_integration_pause = {
-    .name = "integration pause", .words = "INTEGRATION", .options = pause_options, .summary = "Start no job of a help desk", .run = pause_it,
+    .name = "integration pause",
+    .words = "INTEGRATION",
+    .options = pause_options,
+    .summary = "Start no job of a help desk",
+    .run = pause_it,
 };
 const struct command command_integration_resume = {
-    .name = "integration resume", .words = "INTEGRATION", .summary = "Let its jobs run again", .run = resume_it,
+    .name = "integration resume",
+    .words = "INTEGRATION",
+    .summary = "Let its jobs run again",
+    .run = resume_it,
 };

@@ -24,17 +24,15 @@ static enum ending
 list(struct cli *c)
 {
     static const struct show_column columns[] = {
-        { "ID", "id", SHOW_TEXT, 0 },
-        { "KIND", "kind", SHOW_TEXT, 0 },
-        { "STATE", "state", SHOW_STATE, 0 },
-        { "INTEGRATION", "integration", SHOW_TEXT, 0 },
-        { "TRIES", "attempt", SHOW_NUMBER, 0 },
-        { "MADE", "created_at", SHOW_WHEN, 0 },
-        { "ENDED", "ended_at", SHOW_WHEN, 0 },
-        { "FETCHED", "progress.fetched", SHOW_NUMBER, 0 },
+        { "ID", "id", SHOW_TEXT, 0 },           { "KIND", "kind", SHOW_TEXT, 0 },
+        { "STATE", "state", SHOW_STATE, 0 },    { "INTEGRATION", "integration", SHOW_TEXT, 0 },
+        { "TRIES", "attempt", SHOW_NUMBER, 0 }, { "MADE", "created_at", SHOW_WHEN, 0 },
+        { "ENDED", "ended_at", SHOW_WHEN, 0 },  { "FETCHED", "progress.fetched", SHOW_NUMBER, 0 },
         { "ERROR", "error", SHOW_TEXT, 60 },
     };
-    static const char *const plain[] = { "state", "kind", "queue", "integration", "parent", "limit", "cursor" };
+    static const char *const plain[] = {
+        "state", "kind", "queue", "integration", "parent", "limit", "cursor"
+    };
     struct buf path = path_begin("/api/v1/jobs");
     char since[WHEN_TEXT];
     struct err err = { 0 };
@@ -99,11 +97,11 @@ show_human(struct cli *c, const json_t *job)
         { "  in all", "children.progress", SHOW_JSON, 0 },
     };
     static const struct show_column attempts[] = {
-        { "RUN", "epoch", SHOW_TEXT, 0 },        { "OUTCOME", "outcome", SHOW_STATE, 0 },
-        { "BEGAN", "started_at", SHOW_WHEN, 0 }, { "PAGES", "pages", SHOW_NUMBER, 0 },
+        { "RUN", "epoch", SHOW_TEXT, 0 },         { "OUTCOME", "outcome", SHOW_STATE, 0 },
+        { "BEGAN", "started_at", SHOW_WHEN, 0 },  { "PAGES", "pages", SHOW_NUMBER, 0 },
         { "FETCHED", "fetched", SHOW_NUMBER, 0 }, { "NEW", "inserted", SHOW_NUMBER, 0 },
         { "CHANGED", "updated", SHOW_NUMBER, 0 }, { "SAME", "unchanged", SHOW_NUMBER, 0 },
-        { "WORKER", "worker", SHOW_TEXT, 0 },    { "ERROR", "error", SHOW_TEXT, 60 },
+        { "WORKER", "worker", SHOW_TEXT, 0 },     { "ERROR", "error", SHOW_TEXT, 60 },
     };
 
     show_fields(c, job, fields, COUNT_OF(fields));
@@ -198,8 +196,8 @@ enqueue(struct cli *c)
 
     if (text != NULL && !json_is_object(args))
         return cli_usage("--args: is not a JSON object like '{\"sleep_ms\": 100}'");
-    body = json_pack("{s:s, s:O*, s:s*, s:s*}", "kind", cli_word(c, 0), "args", args, "integration", cli_option(c, "integration"),
-                     "run_at", cli_option(c, "run-at"));
+    body = json_pack("{s:s, s:O*, s:s*, s:s*}", "kind", cli_word(c, 0), "args", args, "integration",
+                     cli_option(c, "integration"), "run_at", cli_option(c, "run-at"));
     if (body == NULL)
         return cli_usage("KIND: is not UTF-8");
     if ((end = client_call(c, "POST", "/api/v1/jobs", body, &answer)) != END_OK)
@@ -208,7 +206,8 @@ enqueue(struct cli *c)
         show_json(answer);
     else if (!c->json)
         (void)printf("job %" PRId64 " %s\n", json_int_at(answer, "job"),
-                     json_is_true(json_object_get(answer, "created")) ? "is enqueued" : "was waiting already");
+                     json_is_true(json_object_get(answer, "created")) ? "is enqueued"
+                                                                      : "was waiting already");
     if (!cli_flag(c, "follow"))
         return END_OK;
     (void)fflush(stdout);
@@ -219,17 +218,35 @@ enqueue(struct cli *c)
 }
 
 const struct command command_jobs = {
-    .name = "jobs", .words = "", .options = list_options, .summary = "List jobs, newest first", .run = list,
+    .name = "jobs",
+    .words = "",
+    .options = list_options,
+    .summary = "List jobs, newest first",
+    .run = list,
 };
 const struct command command_job_show = {
-    .name = "job show", .words = "ID", .options = show_options, .summary = "Show a job, its attempts and children", .run = show,
+    .name = "job show",
+    .words = "ID",
+    .options = show_options,
+    .summary = "Show a job, its attempts and children",
+    .run = show,
 };
 const struct command command_job_retry = {
-    .name = "job retry", .words = "ID", .summary = "Let a dead or cancelled job try again", .run = retry,
+    .name = "job retry",
+    .words = "ID",
+    .summary = "Let a dead or cancelled job try again",
+    .run = retry,
 };
 const struct command command_job_cancel = {
-    .name = "job cancel", .words = "ID", .summary = "End a job and its children", .run = cancel,
+    .name = "job cancel",
+    .words = "ID",
+    .summary = "End a job and its children",
+    .run = cancel,
 };
 const struct command command_enqueue = {
-    .name = "enqueue", .words = "KIND", .options = enqueue_options, .summary = "Enqueue a job of any kind", .run = enqueue,
+    .name = "enqueue",
+    .words = "KIND",
+    .options = enqueue_options,
+    .summary = "Enqueue a job of any kind",
+    .run = enqueue,
 };

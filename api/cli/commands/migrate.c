@@ -1,9 +1,9 @@
-/* api/cli/commands/migrate.c - the one command that goes to Postgres itself: without a schema there is no api. Safe to run twice, and from many
- * hosts at once. */
+/* api/cli/commands/migrate.c - the one command that goes to Postgres itself: without a schema there is no
+ * api. Safe to run twice, and from many hosts at once. */
+#include "common/migrate.h"
 #include "api/cli/cli.h"
 #include "api/cli/show.h"
 #include "common/db.h"
-#include "common/migrate.h"
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -32,7 +32,8 @@ status(const struct cli *c, struct db *d)
     enum rc rc = migrate_check(d, &pending, &err);
 
     if (c->json) {
-        json_auto_t *j = json_pack("{s:b, s:o}", "current", rc == RC_OK, "pending", pending >= 0 ? json_integer(pending) : json_null());
+        json_auto_t *j = json_pack("{s:b, s:o}", "current", rc == RC_OK, "pending",
+                                   pending >= 0 ? json_integer(pending) : json_null());
 
         show_json(j);
     }
@@ -85,6 +86,10 @@ static const struct cli_option options[] = {
     { .name = NULL },
 };
 const struct command command_migrate = {
-    .name = "migrate", .words = "", .options = options, .summary = "Bring the database schema up to date", .run = run,
+    .name = "migrate",
+    .words = "",
+    .options = options,
+    .summary = "Bring the database schema up to date",
+    .run = run,
     .more = "Goes to Postgres directly (DATABASE_URL); every other command asks the api.",
 };

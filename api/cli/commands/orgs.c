@@ -12,8 +12,8 @@ static const struct cli_option add_options[] = {
 static enum ending
 add(struct cli *c)
 {
-    json_auto_t *body = json_pack("{s:s, s:s*, s:s*}", "slug", cli_word(c, 0), "name", cli_option(c, "name"), "timezone",
-                                  cli_option(c, "timezone"));
+    json_auto_t *body = json_pack("{s:s, s:s*, s:s*}", "slug", cli_word(c, 0), "name", cli_option(c, "name"),
+                                  "timezone", cli_option(c, "timezone"));
     json_auto_t *answer = NULL;
     enum ending end;
 
@@ -24,8 +24,9 @@ add(struct cli *c)
     if (c->json)
         show_json(answer);
     else
-        (void)printf("organization %s added; next: `deskmill integration add %s/NAME --vendor pylon --token -`\n",
-                     json_text_at(answer, "slug"), json_text_at(answer, "slug"));
+        (void)printf(
+            "organization %s added; next: `deskmill integration add %s/NAME --vendor pylon --token -`\n",
+            json_text_at(answer, "slug"), json_text_at(answer, "slug"));
     return END_OK;
 }
 
@@ -39,10 +40,8 @@ static enum ending
 list(struct cli *c)
 {
     static const struct show_column columns[] = {
-        { "ID", "id", SHOW_NUMBER, 0 },
-        { "SLUG", "slug", SHOW_TEXT, 0 },
-        { "NAME", "name", SHOW_TEXT, 40 },
-        { "TIMEZONE", "timezone", SHOW_TEXT, 0 },
+        { "ID", "id", SHOW_NUMBER, 0 },          { "SLUG", "slug", SHOW_TEXT, 0 },
+        { "NAME", "name", SHOW_TEXT, 40 },       { "TIMEZONE", "timezone", SHOW_TEXT, 0 },
         { "ADDED", "created_at", SHOW_WHEN, 0 },
     };
     struct buf path = path_begin("/api/v1/organizations");
@@ -50,14 +49,23 @@ list(struct cli *c)
 
     path_query(&path, "limit", cli_option(c, "limit"));
     path_query(&path, "cursor", cli_option(c, "cursor"));
-    end = show_list(c, path.data, columns, COUNT_OF(columns), "There is no organization yet: `deskmill org add SLUG` adds one.");
+    end = show_list(c, path.data, columns, COUNT_OF(columns),
+                    "There is no organization yet: `deskmill org add SLUG` adds one.");
     buf_fini(&path);
     return end;
 }
 
 const struct command command_org_add = {
-    .name = "org add", .words = "SLUG", .options = add_options, .summary = "Add an organization", .run = add,
+    .name = "org add",
+    .words = "SLUG",
+    .options = add_options,
+    .summary = "Add an organization",
+    .run = add,
 };
 const struct command command_org_list = {
-    .name = "org list", .words = "", .options = list_options, .summary = "List organizations", .run = list,
+    .name = "org list",
+    .words = "",
+    .options = list_options,
+    .summary = "List organizations",
+    .run = list,
 };

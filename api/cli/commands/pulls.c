@@ -18,7 +18,8 @@ start(struct cli *c, const char *path, const json_t *body)
     if (c->json && !cli_flag(c, "follow"))
         show_json(answer);
     else if (!c->json)
-        (void)printf("job %" PRId64 " %s of %s %s\n", job, json_text_at(answer, "kind"), json_text_at(answer, "integration"),
+        (void)printf("job %" PRId64 " %s of %s %s\n", job, json_text_at(answer, "kind"),
+                     json_text_at(answer, "integration"),
                      json_is_true(json_object_get(answer, "created")) ? "is queued" : "was waiting already");
     (void)fflush(stdout);
     return cli_flag(c, "follow") ? follow_pull(c, job) : END_OK;
@@ -75,16 +76,25 @@ static const struct cli_option backfill_options[] = {
 static enum ending
 backfill(struct cli *c)
 {
-    json_auto_t *body = json_pack("{s:s, s:s*, s:s*}", "integration", cli_word(c, 0), "from", cli_option(c, "from"), "to",
-                                  cli_option(c, "to"));
+    json_auto_t *body = json_pack("{s:s, s:s*, s:s*}", "integration", cli_word(c, 0), "from",
+                                  cli_option(c, "from"), "to", cli_option(c, "to"));
 
     return body != NULL ? start(c, "/api/v1/backfills", body) : cli_usage("INTEGRATION: is not UTF-8");
 }
 
 const struct command command_pull = {
-    .name = "pull", .words = "[INTEGRATION]", .options = pull_options, .summary = "Bring what changed since the last pull", .run = pull,
-    .more = "INTEGRATION is organization/name, the name alone where it is clear, or an id; left out where there is only one.",
+    .name = "pull",
+    .words = "[INTEGRATION]",
+    .options = pull_options,
+    .summary = "Bring what changed since the last pull",
+    .run = pull,
+    .more =
+        "INTEGRATION is organization/name, the name alone where it is clear, or an id; left out where there is only one.",
 };
 const struct command command_backfill = {
-    .name = "backfill", .words = "INTEGRATION", .options = backfill_options, .summary = "Bring a span of history, in chunks", .run = backfill,
+    .name = "backfill",
+    .words = "INTEGRATION",
+    .options = backfill_options,
+    .summary = "Bring a span of history, in chunks",
+    .run = backfill,
 };

@@ -7,9 +7,9 @@
 #include <string.h>
 
 static const struct show_column queue_columns[] = {
-    { "QUEUE", "queue", SHOW_TEXT, 0 },        { "INTEGRATION", "integration", SHOW_TEXT, 0 },
-    { "WAITING", "depth", SHOW_NUMBER, 0 },    { "IN REDIS", "redis", SHOW_NUMBER, 0 },
-    { "OLDEST", "oldest_s", SHOW_SPAN, 0 },    { "RUNNING", "running", SHOW_NUMBER, 0 },
+    { "QUEUE", "queue", SHOW_TEXT, 0 },           { "INTEGRATION", "integration", SHOW_TEXT, 0 },
+    { "WAITING", "depth", SHOW_NUMBER, 0 },       { "IN REDIS", "redis", SHOW_NUMBER, 0 },
+    { "OLDEST", "oldest_s", SHOW_SPAN, 0 },       { "RUNNING", "running", SHOW_NUMBER, 0 },
     { "SCHEDULED", "scheduled", SHOW_NUMBER, 0 }, { "STATE", "state", SHOW_STATE, 0 },
 };
 
@@ -65,11 +65,16 @@ static enum ending
 workers(struct cli *c)
 {
     static const struct show_column columns[] = {
-        { "ID", "id", SHOW_TEXT, 0 },           { "HOST", "host", SHOW_TEXT, 30 },
-        { "PID", "pid", SHOW_TEXT, 0 },         { "STATE", "state", SHOW_STATE, 0 },
-        { "ALIVE", "alive", SHOW_TEXT, 0 },     { "RUNNING", "running", SHOW_NUMBER, 0 },
-        { "SLOTS", "slots", SHOW_NUMBER, 0 },   { "VERSION", "version", SHOW_TEXT, 0 },
-        { "STARTED", "started_at", SHOW_WHEN, 0 }, { "LAST BEAT", "beat_at", SHOW_WHEN, 0 },
+        { "ID", "id", SHOW_TEXT, 0 },
+        { "HOST", "host", SHOW_TEXT, 30 },
+        { "PID", "pid", SHOW_TEXT, 0 },
+        { "STATE", "state", SHOW_STATE, 0 },
+        { "ALIVE", "alive", SHOW_TEXT, 0 },
+        { "RUNNING", "running", SHOW_NUMBER, 0 },
+        { "SLOTS", "slots", SHOW_NUMBER, 0 },
+        { "VERSION", "version", SHOW_TEXT, 0 },
+        { "STARTED", "started_at", SHOW_WHEN, 0 },
+        { "LAST BEAT", "beat_at", SHOW_WHEN, 0 },
     };
     struct buf path = path_begin("/api/v1/workers");
     enum ending end;
@@ -93,11 +98,11 @@ show_status(struct cli *c, const json_t *ready, const json_t *sync)
     {
         bool ok = strcmp(json_string_value(v), "ok") == 0;
 
-        (void)printf("%-12s %s%s%s\n", name, c->colors ? style_begin(ok ? STYLE_GOOD : STYLE_BAD) : "", json_string_value(v),
-                     c->colors ? STYLE_END : "");
+        (void)printf("%-12s %s%s%s\n", name, c->colors ? style_begin(ok ? STYLE_GOOD : STYLE_BAD) : "",
+                     json_string_value(v), c->colors ? STYLE_END : "");
     }
-    (void)printf("%-12s %" PRId64 "\n%-12s %" PRId64 "\n", "waiting", json_int_at(sync, "queued_events"), "running",
-                 json_int_at(sync, "background_tasks"));
+    (void)printf("%-12s %" PRId64 "\n%-12s %" PRId64 "\n", "waiting", json_int_at(sync, "queued_events"),
+                 "running", json_int_at(sync, "background_tasks"));
 }
 
 static enum ending
@@ -124,11 +129,21 @@ status(struct cli *c)
 }
 
 const struct command command_queues = {
-    .name = "queues", .words = "", .summary = "Show what waits and runs", .run = queues,
+    .name = "queues",
+    .words = "",
+    .summary = "Show what waits and runs",
+    .run = queues,
 };
 const struct command command_workers = {
-    .name = "workers", .words = "", .options = worker_options, .summary = "List worker processes", .run = workers,
+    .name = "workers",
+    .words = "",
+    .options = worker_options,
+    .summary = "List worker processes",
+    .run = workers,
 };
 const struct command command_status = {
-    .name = "status", .words = "", .summary = "Show whether everything works; exit status 1 if not", .run = status,
+    .name = "status",
+    .words = "",
+    .summary = "Show whether everything works; exit status 1 if not",
+    .run = status,
 };

@@ -15,10 +15,14 @@ static enum ending
 list(struct cli *c)
 {
     static const struct show_column columns[] = {
-        { "ID", "id", SHOW_TEXT, 0 },           { "FOR", "integration", SHOW_TEXT, 0 },
-        { "KIND", "kind", SHOW_TEXT, 0 },       { "CRON", "cron", SHOW_TEXT, 40 },
-        { "TIMEZONE", "timezone", SHOW_TEXT, 0 }, { "ON", "enabled", SHOW_TEXT, 0 },
-        { "NEXT", "next_tick", SHOW_WHEN, 0 },  { "LAST", "last_tick", SHOW_WHEN, 0 },
+        { "ID", "id", SHOW_TEXT, 0 },
+        { "FOR", "integration", SHOW_TEXT, 0 },
+        { "KIND", "kind", SHOW_TEXT, 0 },
+        { "CRON", "cron", SHOW_TEXT, 40 },
+        { "TIMEZONE", "timezone", SHOW_TEXT, 0 },
+        { "ON", "enabled", SHOW_TEXT, 0 },
+        { "NEXT", "next_tick", SHOW_WHEN, 0 },
+        { "LAST", "last_tick", SHOW_WHEN, 0 },
         { "ERROR", "error", SHOW_TEXT, 60 },
     };
     struct buf path = path_begin("/api/v1/schedules");
@@ -32,11 +36,13 @@ list(struct cli *c)
     return end;
 }
 
-#define TIMING_OPTIONS                                                                                      \
-    { "cron", "CRON", "five fields or @hourly and the like" },                                              \
-        { "timezone", "ZONE", "IANA zone the fields are read in" },                                         \
-        { "misfire", "WHAT", "ticks missed while no scheduler ran: run_once, run_all or skip" },            \
-        { "overlap", "WHAT", "while the last job still waits or runs: keep_one or skip" }
+#define TIMING_OPTIONS                                                                           \
+    { "cron", "CRON", "five fields or @hourly and the like" },                                   \
+        { "timezone", "ZONE", "IANA zone the fields are read in" },                              \
+        { "misfire", "WHAT", "ticks missed while no scheduler ran: run_once, run_all or skip" }, \
+    {                                                                                            \
+        "overlap", "WHAT", "while the last job still waits or runs: keep_one or skip"            \
+    }
 
 static const struct cli_option add_options[] = {
     TIMING_OPTIONS,
@@ -58,9 +64,10 @@ send_body(struct cli *c, const char *method, const char *path, const json_t *bod
     if (c->json)
         show_json(answer);
     else
-        (void)printf("schedule %" PRId64 ": %s%s%s, \"%s\" in %s, %s\n", json_int_at(answer, "id"), json_text_at(answer, "kind"),
-                     json_at(answer, "integration") != NULL ? " of " : "", json_text_at(answer, "integration"),
-                     json_text_at(answer, "cron"), json_text_at(answer, "timezone"),
+        (void)printf("schedule %" PRId64 ": %s%s%s, \"%s\" in %s, %s\n", json_int_at(answer, "id"),
+                     json_text_at(answer, "kind"), json_at(answer, "integration") != NULL ? " of " : "",
+                     json_text_at(answer, "integration"), json_text_at(answer, "cron"),
+                     json_text_at(answer, "timezone"),
                      json_is_true(json_object_get(answer, "enabled")) ? "on" : "off");
     return END_OK;
 }
@@ -77,8 +84,9 @@ add(struct cli *c)
     if (text != NULL && !json_is_object(args))
         return cli_usage("--args: is not a JSON object");
     body = json_pack("{s:s*, s:s, s:s, s:s*, s:s*, s:s*, s:O*}", "integration", cli_word(c, 0), "kind",
-                     cli_option(c, "kind") != NULL ? cli_option(c, "kind") : "issue_pull", "cron", cli_option(c, "cron"), "timezone",
-                     cli_option(c, "timezone"), "misfire", cli_option(c, "misfire"), "overlap", cli_option(c, "overlap"), "args", args);
+                     cli_option(c, "kind") != NULL ? cli_option(c, "kind") : "issue_pull", "cron",
+                     cli_option(c, "cron"), "timezone", cli_option(c, "timezone"), "misfire",
+                     cli_option(c, "misfire"), "overlap", cli_option(c, "overlap"), "args", args);
     if (body == NULL)
         return cli_usage("an option is not UTF-8");
     return send_body(c, "POST", "/api/v1/schedules", body);
@@ -99,8 +107,9 @@ patch(struct cli *c, const json_t *body)
 static enum ending
 set(struct cli *c)
 {
-    json_auto_t *body = json_pack("{s:s*, s:s*, s:s*, s:s*}", "cron", cli_option(c, "cron"), "timezone", cli_option(c, "timezone"),
-                                  "misfire", cli_option(c, "misfire"), "overlap", cli_option(c, "overlap"));
+    json_auto_t *body = json_pack("{s:s*, s:s*, s:s*, s:s*}", "cron", cli_option(c, "cron"), "timezone",
+                                  cli_option(c, "timezone"), "misfire", cli_option(c, "misfire"), "overlap",
+                                  cli_option(c, "overlap"));
 
     if (json_object_size(body) == 0)
         return cli_usage("nothing to change: give --cron, --timezone, --misfire or --overlap");
@@ -140,20 +149,41 @@ remove_it(struct cli *c)
 }
 
 const struct command command_schedules = {
-    .name = "schedules", .words = "", .options = list_options, .summary = "List cron schedules", .run = list,
+    .name = "schedules",
+    .words = "",
+    .options = list_options,
+    .summary = "List cron schedules",
+    .run = list,
 };
 const struct command command_schedule_add = {
-    .name = "schedule add", .words = "[INTEGRATION]", .options = add_options, .summary = "Add a schedule", .run = add,
+    .name = "schedule add",
+    .words = "[INTEGRATION]",
+    .options = add_options,
+    .summary = "Add a schedule",
+    .run = add,
 };
 const struct command command_schedule_set = {
-    .name = "schedule set", .words = "ID", .options = set_options, .summary = "Change a schedule", .run = set,
+    .name = "schedule set",
+    .words = "ID",
+    .options = set_options,
+    .summary = "Change a schedule",
+    .run = set,
 };
 const struct command command_schedule_enable = {
-    .name = "schedule enable", .words = "ID", .summary = "Switch a schedule on, and forget its error", .run = enable,
+    .name = "schedule enable",
+    .words = "ID",
+    .summary = "Switch a schedule on, and forget its error",
+    .run = enable,
 };
 const struct command command_schedule_disable = {
-    .name = "schedule disable", .words = "ID", .summary = "Switch a schedule off", .run = disable,
+    .name = "schedule disable",
+    .words = "ID",
+    .summary = "Switch a schedule off",
+    .run = disable,
 };
 const struct command command_schedule_remove = {
-    .name = "schedule remove", .words = "ID", .summary = "Remove a schedule", .run = remove_it,
+    .name = "schedule remove",
+    .words = "ID",
+    .summary = "Remove a schedule",
+    .run = remove_it,
 };
