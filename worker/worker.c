@@ -194,7 +194,14 @@ on_db(void *arg, bool up, const struct err *err)
     }
     ask_lock(w);
     beat(w);
-    settle_flush(w);
+}
+
+static void
+on_write_db(void *arg, bool up, const struct err *err)
+{
+    (void)err; /* the other connection tells */
+    if (up)
+        settle_flush(arg);
 }
 
 static void
@@ -354,10 +361,13 @@ static enum rc
 make_connections(struct worker *w, struct err *err)
 {
     const char *redis = conf_str(w->conf, "redis-url");
-    struct db_options o = { .app_name = "deskmill-worker", .statement_timeout_ms = 10000 };
+    struct db_options o = { .app_name = "deskmill-worker", .statement_timeout_ms = 10000, .relaxed_commit = true };
     enum rc rc;
 
-    if ((rc = dba_create(w->loop, conf_str(w->conf, "database-url"), &o, on_db, w, &w->db, err)) != RC_OK ||
+    if ((rc = dba_create(w->loop, conf_str(w->conf, "database-url"), &o, on_db, w, &w->db, err)) != RC_OK)
+        return rc;
+    o.relaxed_commit = false;
+    if ((rc = dba_create(w->loop, conf_str(w->conf, "database-url"), &o, on_write_db, w, &w->write_db, err)) != RC_OK ||
         (rc = cachea_create(w->loop, redis, CACHE_TIMEOUT_MS, on_cache, w, &w->cache, err)) != RC_OK)
         return rc;
     return cachea_create(w->loop, redis, 0, on_wait_cache, w, &w->wait_cache, err);
@@ -393,6 +403,7 @@ worker_destroy(struct worker *w)
     for (int i = 0; i < w->slots_n; i++)
         slot_fini(&w->slots[i]);
     dba_destroy(w->db);
+    dba_destroy(w->write_db);
     cachea_destroy(w->cache);
     cachea_destroy(w->wait_cache);
     loop_timer_destroy(w->beat);

@@ -47,7 +47,8 @@ enum worker_state {
 struct worker {
     const struct conf *conf;
     struct loop *loop;
-    struct dba *db;
+    struct dba *db;       /* registers, beats and claims; its commits do not wait for the disk (claim.c says why they may) */
+    struct dba *write_db; /* settles: its commits do */
     struct cachea *cache;      /* commands */
     struct cachea *wait_cache; /* blocks on the wake-up key */
     struct loop_signal *sigterm, *sigint;
