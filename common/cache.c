@@ -346,7 +346,7 @@ say_hello(struct cache *c, struct err *err)
 static enum rc
 connect_now(struct cache *c, struct err *err)
 {
-    struct timeval tv = { .tv_sec = c->timeout_ms / 1000, .tv_usec = (c->timeout_ms % 1000) * 1000 };
+    struct timeval tv = { .tv_sec = c->timeout_ms / 1000, .tv_usec = (c->timeout_ms % 1000) * 1000L };
     enum rc rc;
 
     if ((c->ctx = redisConnectWithTimeout(c->url.host, c->url.port, tv)) == NULL)

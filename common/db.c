@@ -543,7 +543,7 @@ enum rc
 db_pipeline(struct db *d, const struct db_call *calls, size_t n, struct dbres **res, struct err *err)
 {
     AUTO_FREE bool *prepares = calloc(n + 1, sizeof *prepares);
-    AUTO_FREE struct dbres **got = calloc(n + 1, sizeof *got);
+    AUTO_FREE struct dbres **got = calloc(n + 1, sizeof(void *));
     enum rc rc;
 
     if (prepares == NULL || got == NULL)

@@ -12,20 +12,18 @@ one_line(char *s)
             *s = ' ';
 }
 
-#undef err_set
-enum rc
-err_set(struct err *e, enum rc rc, const char *fmt, ...)
+void
+err_set_(struct err *e, enum rc rc, const char *fmt, ...)
 {
     va_list ap;
 
     if (e == NULL)
-        return rc;
+        return;
     e->rc = rc;
     va_start(ap, fmt);
     (void)vsnprintf(e->text, sizeof e->text, fmt, ap);
     va_end(ap);
     one_line(e->text);
-    return rc;
 }
 
 enum rc

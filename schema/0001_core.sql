@@ -118,7 +118,7 @@ COMMENT ON COLUMN deskmill.jobs.checkpoint IS 'Where to go on: the whole frozen 
 COMMENT ON COLUMN deskmill.jobs.progress IS 'Counts of this job so far: pages, fetched, inserted, updated, unchanged, stale, ...';
 CREATE UNIQUE INDEX jobs_lock ON deskmill.jobs (lock_key) WHERE state = 'running' AND lock_key IS NOT NULL;
 CREATE UNIQUE INDEX jobs_dedupe ON deskmill.jobs (dedupe_key) WHERE state IN ('scheduled', 'queued') AND dedupe_key IS NOT NULL;
-CREATE INDEX jobs_queued ON deskmill.jobs (queue, integration_id, priority, id) WHERE state = 'queued';
+CREATE INDEX jobs_queued ON deskmill.jobs (queue, priority, id) INCLUDE (integration_id, lock_key) WHERE state = 'queued';
 CREATE INDEX jobs_blocked ON deskmill.jobs (lock_key, priority, id) WHERE state = 'queued' AND lock_key IS NOT NULL;
 CREATE INDEX jobs_due ON deskmill.jobs (run_at) WHERE state = 'scheduled';
 CREATE INDEX jobs_running ON deskmill.jobs (worker_id) WHERE state = 'running';

@@ -1,7 +1,11 @@
 /* worker/claim.c - getting jobs: ids from Redis, or from the rows themselves while Redis is away; then one conditional update that makes them ours.
  *
  * One claim is under way at a time. It asks for as many jobs as there are idle slots. When it comes back short, nothing is left to take: the worker blocks on the
- * wake-up key. The block is bounded, so that a token lost with a Redis costs seconds, not for ever. */
+ * wake-up key. The block is bounded, so that a token lost with a Redis costs seconds, not for ever.
+ *
+ * A claim's commit does not wait for the disk. If the server crashes before it got there, the job's row says `queued` again under the old epoch, and the child that runs it is refused by
+ * the fence, whose commit would have carried the claim to the disk with it (the log is written in order). Whoever claims next gets the same epoch, but not the same owner; and if that is us
+ * again, the row is once more just what our child takes it to be: start_jobs() leaves it to that child. */
 #include "common/log.h"
 #include "common/queue.h"
 #include "worker/worker_internal.h"
@@ -58,6 +62,16 @@ claim_over(struct worker *w)
         wait_for_work(w);
 }
 
+static bool
+runs_already(const struct worker *w, const struct job *job)
+{
+    for (int i = 0; i < w->slots_n; i++)
+        if (w->slots[i].state == SLOT_BUSY && w->slots[i].job.id == job->id && w->slots[i].job.epoch == job->epoch &&
+            w->slots[i].job.worker_id == job->worker_id)
+            return true;
+    return false;
+}
+
 static void
 start_jobs(struct worker *w, const struct dbres *res)
 {
@@ -69,6 +83,10 @@ start_jobs(struct worker *w, const struct dbres *res)
 
         if (job_read(res, row, w->id, &job, &err) != RC_OK) {
             log_error("job.unreadable", KV_ERR(&err));
+            continue;
+        }
+        if (runs_already(w, &job)) {
+            job_fini(&job);
             continue;
         }
         if (s != NULL && w->state == WORKER_ACTIVE) {
@@ -143,21 +161,16 @@ on_ids(void *arg, enum rc rc, const struct reply *r, const struct err *err)
 }
 
 static void
-on_scanned(void *arg, enum rc rc, const struct dbres *res, const struct err *err)
+on_rows(void *arg, enum rc rc, const struct dbres *res, const struct err *err)
 {
     struct worker *w = arg;
-    size_t n = rc == RC_OK ? (size_t)dbres_rows(res) : 0;
-    int64_t ids[n + 1];
 
-    (void)err;
-    w->got = (int)n;
-    if (n == 0) {
-        claim_over(w);
-        return;
-    }
-    for (size_t i = 0; i < n; i++)
-        ids[i] = dbres_i64(res, (int)i, 0);
-    claim_rows(w, ids, n);
+    w->got = rc == RC_OK ? dbres_rows(res) : 0;
+    if (rc == RC_OK)
+        start_jobs(w, res);
+    else if (rc != RC_CONFLICT) /* a race for a lock key: the next scan sees who won */
+        log_warn("claim.failed", KV_ERR(err));
+    claim_over(w);
 }
 
 void
@@ -170,7 +183,7 @@ claim_more(struct worker *w)
     if (cachea_is_up(w->cache))
         queue_claim_async(w->cache, w->id, w->wanted, on_ids, w);
     else
-        dba_run(w->db, SQL_job_scan, DB_ARGS(db_i64(w->wanted), db_texts(w->kinds, w->kinds_n)), on_scanned, w);
+        dba_run(w->db, SQL_job_claim_rows, DB_ARGS(db_i64(w->id), db_i64(w->wanted), db_texts(w->kinds, w->kinds_n)), on_rows, w);
 }
 
 /* Redis came or went. Without it the rows are scanned, four times a second; that is the only polling there is. */

@@ -37,7 +37,7 @@ check_redis(const struct conf *conf, struct err *err)
     rc = cache_check_policy(cache, err);
     if (rc != RC_UNAVAILABLE && rc != RC_TIMEOUT)
         return rc;
-    log_warn("redis.down", KV_ERR(err));
+    log_warn("server.down", KV_STR("server", "redis"), KV_ERR(err));
     return RC_OK;
 }
 
@@ -167,25 +167,41 @@ beat(void *arg)
 
 /* ---- servers coming and going -------------------------------------------------------------------------------------- */
 
+/* A server that stays away is reported once, not with each attempt to reach it. */
+static void
+log_change(bool *was_down, bool down, const char *server, const struct err *err)
+{
+    if (down && !*was_down)
+        log_warn("server.down", KV_STR("server", server), KV_ERR(err));
+    else if (!down)
+        log_info("server.up", KV_STR("server", server));
+    *was_down = down;
+}
+
 static void
 on_db(void *arg, bool up, const struct err *err)
 {
     struct worker *w = arg;
 
+    log_change(&w->db_down, !up, "db", err);
     if (!up) {
-        if (w->id != 0 || w->locked)
-            log_warn("db.down", KV_ERR(err));
         w->locked = false;
         return;
     }
-    log_info("db.up");
     if (w->id == 0) {
         enrol(w);
         return;
     }
     ask_lock(w);
     beat(w);
-    settle_flush(w);
+}
+
+static void
+on_write_db(void *arg, bool up, const struct err *err)
+{
+    (void)err; /* the other connection tells */
+    if (up)
+        settle_flush(arg);
 }
 
 static void
@@ -193,10 +209,7 @@ on_cache(void *arg, bool up, const struct err *err)
 {
     struct worker *w = arg;
 
-    if (up)
-        log_info("redis.up");
-    else
-        log_warn("redis.down", KV_ERR(err));
+    log_change(&w->cache_down, !up, "redis", err);
     claim_cache_changed(w);
 }
 
@@ -226,7 +239,7 @@ on_stopped(void *arg, enum rc rc, const struct dbres *res, const struct err *err
 void
 worker_maybe_end(struct worker *w)
 {
-    if (w->state != WORKER_DRAINING || slots_in(w, SLOT_BUSY) > 0 || w->claiming || w->ended_n > 0 || dba_in_flight(w->db) > 0)
+    if (w->state != WORKER_DRAINING || slots_in(w, SLOT_BUSY) > 0 || w->claiming || w->ended_n > 0 || w->unblocking > 0)
         return;
     w->state = WORKER_ENDED;
     if (w->id != 0)
@@ -285,14 +298,6 @@ on_stop_signal(void *arg)
     worker_maybe_end(w);
 }
 
-/* The last answer to a beat or a push may be what the end waits for. */
-static void
-on_beat_timer(void *arg)
-{
-    beat(arg);
-    worker_maybe_end(arg);
-}
-
 static void
 on_scan_timer(void *arg)
 {
@@ -338,7 +343,7 @@ list_kinds(struct worker *w, struct err *err)
 static enum rc
 make_watchers(struct worker *w, struct err *err)
 {
-    w->beat = loop_timer_create(w->loop, on_beat_timer, w);
+    w->beat = loop_timer_create(w->loop, beat, w);
     w->scan = loop_timer_create(w->loop, on_scan_timer, w);
     w->drain = loop_timer_create(w->loop, on_drain_timer, w);
     w->again = loop_timer_create(w->loop, on_again, w);
@@ -356,10 +361,13 @@ static enum rc
 make_connections(struct worker *w, struct err *err)
 {
     const char *redis = conf_str(w->conf, "redis-url");
-    struct db_options o = { .app_name = "deskmill-worker", .statement_timeout_ms = 10000 };
+    struct db_options o = { .app_name = "deskmill-worker", .statement_timeout_ms = 10000, .relaxed_commit = true };
     enum rc rc;
 
-    if ((rc = dba_create(w->loop, conf_str(w->conf, "database-url"), &o, on_db, w, &w->db, err)) != RC_OK ||
+    if ((rc = dba_create(w->loop, conf_str(w->conf, "database-url"), &o, on_db, w, &w->db, err)) != RC_OK)
+        return rc;
+    o.relaxed_commit = false;
+    if ((rc = dba_create(w->loop, conf_str(w->conf, "database-url"), &o, on_write_db, w, &w->write_db, err)) != RC_OK ||
         (rc = cachea_create(w->loop, redis, CACHE_TIMEOUT_MS, on_cache, w, &w->cache, err)) != RC_OK)
         return rc;
     return cachea_create(w->loop, redis, 0, on_wait_cache, w, &w->wait_cache, err);
@@ -395,6 +403,7 @@ worker_destroy(struct worker *w)
     for (int i = 0; i < w->slots_n; i++)
         slot_fini(&w->slots[i]);
     dba_destroy(w->db);
+    dba_destroy(w->write_db);
     cachea_destroy(w->cache);
     cachea_destroy(w->wait_cache);
     loop_timer_destroy(w->beat);

@@ -47,7 +47,8 @@ enum worker_state {
 struct worker {
     const struct conf *conf;
     struct loop *loop;
-    struct dba *db;
+    struct dba *db;       /* registers, beats and claims; its commits do not wait for the disk (claim.c says why they may) */
+    struct dba *write_db; /* settles: its commits do */
     struct cachea *cache;      /* commands */
     struct cachea *wait_cache; /* blocks on the wake-up key */
     struct loop_signal *sigterm, *sigint;
@@ -55,6 +56,7 @@ struct worker {
     struct loop_timer *beat, *scan, *drain, *again;
     enum worker_state state;
     int64_t id;       /* of our workers row; 0 = not registered */
+    bool db_down, cache_down; /* as last logged */
     bool locked;      /* this session holds our advisory lock */
     enum rc rc;       /* what worker_run() returns */
     struct err err;
@@ -71,6 +73,7 @@ struct worker {
 
     struct ended *ended; /* waiting to be settled; those up to `settling` are on their way */
     size_t ended_n, ended_cap, settling;
+    int unblocking;     /* job_unblock statements on their way */
     bool settle_singly; /* the last batch met a conflict: one by one */
 };
 

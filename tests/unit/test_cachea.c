@@ -368,6 +368,7 @@ on_state_destroys(void *arg, bool up, const struct err *err)
 static void
 it_may_be_destroyed_when_told_up_or_down(void **state)
 {
+    const char *url = TEST_REDIS_URL();
     struct err err = { 0 };
     struct stage *s = stage_open_url("redis://127.0.0.1:1", 500);
 
@@ -375,7 +376,7 @@ it_may_be_destroyed_when_told_up_or_down(void **state)
     cachea_destroy(s->cache);
     OK(cachea_create(s->loop, "redis://127.0.0.1:1", 500, on_state_destroys, s, &s->cache, &err));
     run(s);
-    OK(cachea_create(s->loop, TEST_REDIS_URL(), 500, on_state_destroys, s, &s->cache, &err));
+    OK(cachea_create(s->loop, url, 500, on_state_destroys, s, &s->cache, &err));
     run(s);
     stage_close(s);
 }

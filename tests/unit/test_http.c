@@ -156,7 +156,8 @@ do_gzip(int fd, struct conn *c, const struct request *r)
     return answer(fd, "Content-Encoding: gzip\r\n", out, 23 + n);
 }
 
-/* 8 MiB of zeros in some 53 KB: in the fixed code of deflate, "258 bytes from one byte back" takes 13 bits. */
+/* 8 MiB of zeros in some 53 KB: in the fixed code of deflate, "258 bytes from one byte back" takes 13 bits.
+ */
 static bool
 do_bomb(int fd, struct conn *c, const struct request *r)
 {
@@ -433,7 +434,12 @@ bound_socket(int *port)
 static int
 server_up(void **state)
 {
+    static const char *const proxies[] = { "http_proxy", "https_proxy", "HTTPS_PROXY", "all_proxy" };
+
     (void)state;
+    for (size_t i = 0; i < COUNT_OF(proxies);
+         i++) /* nobody listens there: a request that asks a proxy fails */
+        assert_int_equal(setenv(proxies[i], "http://127.0.0.1:1", 1), 0);
     server.fd = bound_socket(&server.port);
     assert_int_equal(listen(server.fd, 64), 0);
     return pthread_create(&server.thread, NULL, serve, NULL);
@@ -756,6 +762,23 @@ test_nobody_listens(void **state)
 }
 
 static void
+test_the_environments_proxy_is_for_https(void **state)
+{
+    AUTO(http) h = client(NULL);
+    struct http_res res = { 0 };
+    struct err err = { 0 };
+    struct http_req req = { .method = "GET", .url = "https://desk.invalid/" };
+
+    (void)state;
+    assert_int_equal(http_perform(h, &req, &res, &err), RC_UNAVAILABLE);
+    assert_non_null(strstr(err.text, "127.0.0.1 port 1 ")); /* it was asked */
+    req.url = "http://desk.invalid/";
+    assert_int_equal(http_perform(h, &req, &res, &err), RC_UNAVAILABLE);
+    assert_null(strstr(err.text, "127.0.0.1"));
+    http_res_fini(&res);
+}
+
+static void
 test_many_at_once_but_not_more(void **state)
 {
     enum { N = 40, PARALLEL = 4 };
@@ -1034,6 +1057,7 @@ main(void)
     TEST_ONE(test_a_body_may_be_as_large_as_the_ceiling);
     TEST_ONE(test_slow_headers_are_waited_for);
     TEST_ONE(test_nobody_listens);
+    TEST_ONE(test_the_environments_proxy_is_for_https);
     TEST_ONE(test_many_at_once_but_not_more);
     TEST_ONE(test_many_of_which_some_fail);
     TEST_TABLE(retries, check_retry);

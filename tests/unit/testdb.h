@@ -18,32 +18,18 @@ static struct {
 } testdb;
 
 static inline int
-testdb_admin_(const char *verb)
+testdb_admin_(const char *verb, const char *how)
 {
     AUTO(db) db = NULL;
     struct err err = { 0 };
     char sql[128];
 
-    (void)snprintf(sql, sizeof sql, verb, testdb.name);
+    (void)snprintf(sql, sizeof sql, "%s DATABASE %s %s", verb, testdb.name, how);
     if (db_create(getenv("TEST_DATABASE_URL"), &(struct db_options){ .app_name = "unit" }, &db, &err) == RC_OK &&
         db_exec_text(db, sql, NULL, &err) == RC_OK)
         return 0;
     (void)fprintf(stderr, "testdb: %s\n", err.text);
     return -1;
-}
-
-/* The server's URL with another database in its path. */
-static inline void
-testdb_url_(const char *server)
-{
-    const char *query = strchr(server, '?');
-    size_t head = query != NULL ? (size_t)(query - server) : strlen(server);
-    const char *authority = strstr(server, "//");
-    const char *slash = authority != NULL ? memchr(authority + 2, '/', head - (size_t)(authority + 2 - server)) : NULL;
-
-    if (slash != NULL)
-        head = (size_t)(slash - server);
-    (void)snprintf(testdb.url, sizeof testdb.url, "%.*s/%s%s", (int)head, server, testdb.name, query != NULL ? query : "");
 }
 
 static inline struct db *
@@ -67,9 +53,9 @@ testdb_make(void)
     if (server == NULL)
         return 0;
     (void)snprintf(testdb.name, sizeof testdb.name, "unit_%d", (int)getpid());
-    if (testdb_admin_("CREATE DATABASE %s") != 0)
+    if (testdb_admin_("CREATE", "") != 0)
         return -1;
-    testdb_url_(server);
+    (void)snprintf(testdb.url, sizeof testdb.url, "%s%cdbname=%s", server, strchr(server, '?') == NULL ? '?' : '&', testdb.name);
     db = testdb_connect();
     if (migrate_run(db, NULL, NULL, NULL, &err) == RC_OK)
         return 0;
@@ -81,7 +67,7 @@ static inline void
 testdb_drop(void)
 {
     if (testdb.url[0] != '\0')
-        (void)testdb_admin_("DROP DATABASE %s WITH (FORCE)");
+        (void)testdb_admin_("DROP", "WITH (FORCE)");
 }
 
 #define TESTDB_OR_SKIP()                                                                                     \
