@@ -24,6 +24,7 @@ on_unblocked(void *arg, enum rc rc, const struct dbres *res, const struct err *e
 {
     struct worker *w = arg;
 
+    w->unblocking--;
     if (rc == RC_OK)
         push_rows(w, res, true);
     else
@@ -48,8 +49,10 @@ unblock(struct worker *w, size_t n)
         if (w->ended[i].result.outcome == OUTCOME_CHILDREN) /* its children may all have ended before it came to wait for them */
             parents[parents_n++] = w->ended[i].job.id;
     }
-    if (locks_n + parents_n > 0)
-        dba_run(w->db, SQL_job_unblock, DB_ARGS(db_texts(locks, locks_n), db_i64s(parents, parents_n)), on_unblocked, w);
+    if (locks_n + parents_n == 0)
+        return;
+    w->unblocking++;
+    dba_run(w->db, SQL_job_unblock, DB_ARGS(db_texts(locks, locks_n), db_i64s(parents, parents_n)), on_unblocked, w);
 }
 
 static void

@@ -232,7 +232,7 @@ on_stopped(void *arg, enum rc rc, const struct dbres *res, const struct err *err
 void
 worker_maybe_end(struct worker *w)
 {
-    if (w->state != WORKER_DRAINING || slots_in(w, SLOT_BUSY) > 0 || w->claiming || w->ended_n > 0 || dba_in_flight(w->db) > 0)
+    if (w->state != WORKER_DRAINING || slots_in(w, SLOT_BUSY) > 0 || w->claiming || w->ended_n > 0 || w->unblocking > 0)
         return;
     w->state = WORKER_ENDED;
     if (w->id != 0)
@@ -291,14 +291,6 @@ on_stop_signal(void *arg)
     worker_maybe_end(w);
 }
 
-/* The last answer to a beat or a push may be what the end waits for. */
-static void
-on_beat_timer(void *arg)
-{
-    beat(arg);
-    worker_maybe_end(arg);
-}
-
 static void
 on_scan_timer(void *arg)
 {
@@ -344,7 +336,7 @@ list_kinds(struct worker *w, struct err *err)
 static enum rc
 make_watchers(struct worker *w, struct err *err)
 {
-    w->beat = loop_timer_create(w->loop, on_beat_timer, w);
+    w->beat = loop_timer_create(w->loop, beat, w);
     w->scan = loop_timer_create(w->loop, on_scan_timer, w);
     w->drain = loop_timer_create(w->loop, on_drain_timer, w);
     w->again = loop_timer_create(w->loop, on_again, w);

@@ -72,6 +72,7 @@ struct worker {
 
     struct ended *ended; /* waiting to be settled; those up to `settling` are on their way */
     size_t ended_n, ended_cap, settling;
+    int unblocking;     /* job_unblock statements on their way */
     bool settle_singly; /* the last batch met a conflict: one by one */
 };
 
