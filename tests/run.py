@@ -51,6 +51,7 @@ def run_units(pattern, tally, folder):
                    DESKMILL_SCHEMA_DIR=str(TESTS.parent / "schema"))
         report = folder / "ctest.xml"
         argv = ["ctest", "--test-dir", BUILD, "--output-on-failure", "--timeout", "120", "--output-junit", report, "--no-tests=ignore",
+                "--test-output-size-passed", "1000000", "--test-output-size-failed", "1000000",
                 "-j", str(os.cpu_count() or 2)]
         done = subprocess.run(argv + (["-R", pattern] if pattern else []), env=env, stdin=subprocess.DEVNULL)
         count_ctest(report, tally, done.returncode)

@@ -38,7 +38,7 @@ def wait_until(condition, timeout=30.0, what=None, alive=()):
         if value:
             return value
         for proc in alive:
-            if not proc.alive:
+            if not proc.alive and not proc.expected_end:
                 raise AssertionError(f"{proc.name} ended with {proc.returncode} while waiting for: {what}\n{proc.tail()}")
         if time.monotonic() >= end:
             raise AssertionError(f"still not so after {timeout:g} s: {what}")
