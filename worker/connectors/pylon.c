@@ -251,8 +251,8 @@ put_other_fields(struct record *r, struct field *f, size_t n)
     qsort(f, n, sizeof f[0], compare_fields);
     buf_putc(&r->scratch, '{');
     for (size_t i = 0; i < n; i++) {
-        if (i + 1 < n && same_slug(&f[i], &f[i + 1]))
-            continue;
+        if ((i + 1 < n && same_slug(&f[i], &f[i + 1])) || f[i].value.type == DOC_NULL)
+            continue; /* null means what missing means */
         if (r->scratch.len > at + 1)
             buf_putc(&r->scratch, ',');
         buf_put_json_string(&r->scratch, f[i].slug, f[i].slug_len);
@@ -480,12 +480,9 @@ prepare_tables(void)
 static void
 read_issue(struct record *r, struct doc_value v)
 {
-    const char *state;
-    size_t len = 0;
-
     map_record(&issue_table, r, v);
-    state = record_text(r, COL_issues_state, &len);
-    if (record_is_null(r, COL_issues_closed_at) && state != NULL && len == 6 && memcmp(state, "closed", 6) == 0)
+    /* Pylon gives no closing time; a reopening sets resolution_time back to null. The state would not do: teams have closed states of their own. */
+    if (record_is_null(r, COL_issues_closed_at))
         r->cells[COL_issues_closed_at] = r->cells[COL_issues_resolution_at];
 }
 
