@@ -203,39 +203,23 @@ queue_generation(struct cache *c, int64_t *generation, char run_id[static 64], s
     return RC_OK;
 }
 
-/* One step of a SCAN over our list keys; unlinks what it finds. */
-static enum rc
-drop_some(struct cache *c, char cursor[static NUMBER_BYTES], const char *pattern, struct err *err)
-{
-    AUTO(reply) r = NULL;
-    const struct reply *keys;
-    enum rc rc;
-
-    if ((rc = cache_run(c, &r, err, "SCAN", cursor, "MATCH", pattern, "COUNT", "1000", NULL)) != RC_OK)
-        return rc;
-    keys = reply_at(r, 1);
-    (void)snprintf(cursor, NUMBER_BYTES, "%s", reply_str(reply_at(r, 0)));
-    for (size_t i = 0; i < reply_len(keys); i++)
-        if ((rc = cache_run(c, NULL, err, "UNLINK", reply_str(reply_at(keys, i)), NULL)) != RC_OK)
-            return rc;
-    return RC_OK;
-}
-
 enum rc
 queue_reset(struct cache *c, int64_t generation, struct err *err)
 {
-    static const char *const patterns[] = { "dm:q:*", "dm:wake" };
     char value[NUMBER_BYTES];
     enum rc rc;
 
-    for (size_t i = 0; i < COUNT_OF(patterns); i++) {
-        char cursor[NUMBER_BYTES] = "0";
-
-        do
-            if ((rc = drop_some(c, cursor, patterns[i], err)) != RC_OK)
-                return rc;
-        while (strcmp(cursor, "0") != 0);
-    }
+    if ((rc = cache_script(c, SCRIPT_queue_drop, 0, 0, NULL, NULL, err)) != RC_OK)
+        return rc;
     (void)snprintf(value, sizeof value, "%" PRId64, generation);
     return cache_run(c, NULL, err, "SET", "dm:gen", value, NULL);
+}
+
+enum rc
+queue_drop(struct cache *c, enum queue_name queue, int64_t integration_id, struct err *err)
+{
+    char integration[NUMBER_BYTES];
+
+    (void)snprintf(integration, sizeof integration, "%" PRId64, integration_id);
+    return cache_script(c, SCRIPT_queue_drop, 0, 2, (const char *[]){ queue_names[queue], integration }, NULL, err);
 }

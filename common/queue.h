@@ -55,7 +55,9 @@ enum rc queue_lengths(struct cache *c, const struct queue_item *of, size_t n, in
 
 /* The generation Redis holds, -1 if none; and the server's run id (changes when it restarts). */
 enum rc queue_generation(struct cache *c, int64_t *generation, char run_id[static 64], struct err *err);
-/* Begins a rebuild: drops every list (SCAN, UNLINK) and sets the generation. Work pushed from here on stays. */
+/* Begins a rebuild: drops every list, in one step, and sets the generation. Work pushed from here on stays. */
 enum rc queue_reset(struct cache *c, int64_t generation, struct err *err);
+/* Drops the lists of one integration in one queue (0 = of those without), and its place in the ring. */
+enum rc queue_drop(struct cache *c, enum queue_name queue, int64_t integration_id, struct err *err);
 
 #endif
