@@ -24,6 +24,7 @@ struct db_options {
     int statement_timeout_ms;     /* 0 = 30,000; -1 = none */
     int lock_timeout_ms;          /* 0 = 10,000; -1 = none */
     int idle_tx_timeout_ms;       /* idle_in_transaction_session_timeout; 0 = 60,000; -1 = none */
+    bool relaxed_commit;          /* synchronous_commit = off: a commit does not wait for the disk, and may be lost in a crash of the server */
 };
 
 struct db;

@@ -31,7 +31,8 @@ leader_create(bool always, struct leader **out, struct err *err)
     if (l == NULL)
         return err_set(err, RC_INTERNAL, "no memory");
     (void)gethostname(host, sizeof host - 1);
-    (void)getrandom(&salt, sizeof salt, 0);
+    if (getrandom(&salt, sizeof salt, 0) != (ssize_t)sizeof salt)
+        return err_set(err, RC_INTERNAL, "no random bytes to be had");
     (void)snprintf(l->holder, sizeof l->holder, "%s:%d:%08" PRIx32, host, (int)getpid(), salt);
     l->always = l->leads = always;
     l->gone_term = -1;

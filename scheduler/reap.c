@@ -8,6 +8,7 @@
 
 enum { UNLOCKED_MAX = 256 };
 enum suspect_column { ID, SILENT, BEAT_AT, SILENT_MS, HOST, PID, TOO_EARLY };
+enum gone_column { GONE_ID, GONE_MS, GONE_JOBS };
 enum reaped_column { JOB_ID, JOB_QUEUE, JOB_INTEGRATION, JOB_PRIORITY, JOB_STATE, JOB_LOCK, JOB_PARENT };
 
 struct reap {
@@ -103,14 +104,17 @@ was_unlocked(const struct reap *r, int64_t id, int64_t beat_at)
     return false;
 }
 
-static enum rc
-bury_lost(struct reap *r, struct db *db, struct push *push, struct err *err)
+enum rc
+reap_bury(struct reap *r, struct db *db, struct push *push, struct err *err)
 {
     AUTO(dbres) res = NULL;
     struct unlocked seen[UNLOCKED_MAX];
     size_t n = 0;
-    enum rc rc = db_run(db, SQL_reap_suspects, DB_ARGS(db_i64(r->lease_ms)), &res, err);
+    enum rc rc;
 
+    if (clock_mono() < r->grace_until)
+        return RC_OK;
+    rc = db_run(db, SQL_reap_suspects, DB_ARGS(db_i64(r->lease_ms)), &res, err);
     for (int row = 0; rc == RC_OK && row < dbres_rows(res); row++) {
         int64_t id = dbres_i64(res, row, ID), beat_at = dbres_time(res, row, BEAT_AT);
 
@@ -152,47 +156,43 @@ unblock(struct db *db, struct push *push, const struct dbres *reaped, struct err
     return rc == RC_OK ? push_rows(push, res, true, err) : rc;
 }
 
+/* *n jobs were taken back. One with a lock key is not pushed by itself: unblock() finds whose turn it is. */
 static enum rc
-take_back(struct db *db, struct push *push, int64_t worker_id, int64_t ms, struct err *err)
+take_back(struct db *db, struct push *push, int64_t worker_id, int64_t ms, size_t *n, struct err *err)
 {
     AUTO(dbres) res = NULL;
     AUTO_FREE struct queue_item *items = NULL;
-    size_t rows, n = 0;
+    size_t free_to_go = 0;
     enum rc rc = db_run(db, SQL_job_reap, DB_ARGS(db_i64(worker_id)), &res, err);
 
     if (rc != RC_OK || dbres_rows(res) == 0)
         return rc;
-    if ((rc = job_read_items(res, true, &items, &rows, err)) != RC_OK)
+    if ((rc = job_read_items(res, true, &items, n, err)) != RC_OK)
         return rc;
-    for (int row = 0; row < (int)rows; row++) {
+    for (int row = 0; row < (int)*n; row++) {
         const char *state = dbres_text(res, row, JOB_STATE);
 
         log_warn("job.reclaimed", KV_INT("job", dbres_i64(res, row, JOB_ID)), KV_INT("worker", worker_id),
                  KV_STR("state", state), KV_INT("ms", ms));
-        if (strcmp(state, "queued") == 0)
-            items[n++] = items[row];
+        if (strcmp(state, "queued") == 0 && dbres_null(res, row, JOB_LOCK))
+            items[free_to_go++] = items[row];
     }
-    push_items(push, items, n);
+    push_items(push, items, free_to_go);
     return unblock(db, push, res, err);
 }
 
 enum rc
-reap_pass(struct reap *r, struct db *db, struct push *push, struct err *err)
+reap_take_back(struct db *db, struct push *push, bool *again, struct err *err)
 {
     AUTO(dbres) gone = NULL;
-    enum rc rc;
+    enum rc rc = db_run(db, SQL_reap_gone, DB_NO_ARGS, &gone, err);
 
-    if (clock_mono() >= r->grace_until && (rc = bury_lost(r, db, push, err)) != RC_OK)
-        return rc;
-    if ((rc = db_run(db, SQL_reap_gone, DB_NO_ARGS, &gone, err)) != RC_OK)
-        return rc;
-    for (int row = 0; row < dbres_rows(gone); row++) {
-        enum rc one = take_back(db, push, dbres_i64(gone, row, 0), dbres_i64(gone, row, 1), err);
+    *again = false;
+    for (int row = 0; rc == RC_OK && row < dbres_rows(gone); row++) {
+        size_t n = 0;
 
-        if (one == RC_UNAVAILABLE)
-            return one;
-        if (one != RC_OK)
-            rc = one; /* a row of its is locked, say; the others' jobs go back all the same */
+        rc = take_back(db, push, dbres_i64(gone, row, GONE_ID), dbres_i64(gone, row, GONE_MS), &n, err);
+        *again = *again || n < (size_t)dbres_i64(gone, row, GONE_JOBS);
     }
     return rc;
 }

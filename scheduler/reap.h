@@ -18,7 +18,11 @@ void reap_destroy(struct reap *r);
 AUTO_DEFINE(reap)
 enum rc reap_create(int64_t lease_ms, struct reap **out, struct err *err);
 
-enum rc reap_pass(struct reap *r, struct db *db, struct push *push, struct err *err);
+/* Marks lost workers dead. Called once a beat: between two looks at a lock must lie time to take it again. */
+enum rc reap_bury(struct reap *r, struct db *db, struct push *push, struct err *err);
+/* Takes the jobs of dead workers back. *again: some are left, whose rows someone still holds (a session that
+ * is being ended, mostly): come back soon. */
+enum rc reap_take_back(struct db *db, struct push *push, bool *again, struct err *err);
 
 /* The database was out of our reach, and so perhaps out of the workers': nobody is judged before a lease has
  * passed. */

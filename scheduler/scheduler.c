@@ -49,6 +49,7 @@ enum part_id {
     PART_NEW,
     PART_TICKS,
     PART_PROMOTE,
+    PART_BURY,
     PART_REAP,
     PART_DISPATCH,
     PART_ORPHANS,
@@ -74,7 +75,7 @@ struct scheduler {
         int64_t due;     /* clock_mono */
         int64_t rest;    /* not before, after a failure */
         int64_t told_at; /* when its last failure was logged */
-        char told[128];
+        struct err told;
     } parts[PART_COUNT];
 };
 
@@ -186,10 +187,20 @@ part_promote(struct scheduler *s, struct err *err)
 }
 
 static enum rc
+part_bury(struct scheduler *s, struct err *err)
+{
+    s->parts[PART_BURY].due = s->next_beat;
+    return reap_bury(s->reap, s->db, s->push, err);
+}
+
+static enum rc
 part_reap(struct scheduler *s, struct err *err)
 {
-    s->parts[PART_REAP].due = s->next_beat;
-    return reap_pass(s->reap, s->db, s->push, err);
+    bool again = false;
+    enum rc rc = reap_take_back(s->db, s->push, &again, err);
+
+    s->parts[PART_REAP].due = again ? clock_mono() + CONTENDED_MS * MS : s->next_beat;
+    return rc;
 }
 
 static enum rc
@@ -229,6 +240,7 @@ static const struct {
     [PART_NEW] = { "new", part_new },
     [PART_TICKS] = { "ticks", part_ticks },
     [PART_PROMOTE] = { "promote", part_promote },
+    [PART_BURY] = { "bury", part_bury },
     [PART_REAP] = { "reap", part_reap },
     [PART_DISPATCH] = { "dispatch", part_dispatch },
     [PART_ORPHANS] = { "orphans", part_orphans },
@@ -244,11 +256,10 @@ tell(struct scheduler *s, enum part_id id, const struct err *err)
 {
     int64_t now = clock_mono();
 
-    if (strncmp(s->parts[id].told, err->text, sizeof s->parts[id].told - 1) == 0 &&
+    if (strcmp(s->parts[id].told.text, err->text) == 0 &&
         now - s->parts[id].told_at < TROUBLE_REPEAT_S * CLOCK_SECOND)
         return;
-    s->parts[id].told[0] = '\0';
-    strncat(s->parts[id].told, err->text, sizeof s->parts[id].told - 1);
+    s->parts[id].told = *err;
     s->parts[id].told_at = now;
     log_error("scheduler.trouble", KV_STR("part", parts[id].name), KV_ERR(err));
 }

@@ -82,7 +82,7 @@ COMMENT ON COLUMN deskmill.issues.source IS 'Channel: slack, email, chat_widget,
 COMMENT ON COLUMN deskmill.issues.type IS 'conversation or ticket.';
 COMMENT ON COLUMN deskmill.issues.link IS 'Address of the issue in the help desk.';
 COMMENT ON COLUMN deskmill.issues.updated_at IS 'The vendor''s version of the row: an older one never overwrites a newer one.';
-COMMENT ON COLUMN deskmill.issues.closed_at IS 'When it was closed: the vendor''s closing time where given, else the resolution of an issue that is closed now.';
+COMMENT ON COLUMN deskmill.issues.closed_at IS 'When it was closed: the vendor''s closing time where given, else its resolution, which is null again after a reopening.';
 COMMENT ON COLUMN deskmill.issues.latest_message_time IS 'The newest message at the vendor; moves when messages are due to be read again.';
 COMMENT ON COLUMN deskmill.issues.first_response_at IS 'First reply of the team.';
 COMMENT ON COLUMN deskmill.issues.resolution_at IS 'When it was resolved; null again after a reopening.';
@@ -95,7 +95,7 @@ COMMENT ON COLUMN deskmill.issues.self_servable IS 'Custom field self-servable.'
 COMMENT ON COLUMN deskmill.issues.custom_fields IS 'All other custom fields, as {slug: value, or list of values}.';
 COMMENT ON COLUMN deskmill.issues.row_hash IS 'XXH3 of the row''s content; tells a changed row from an unchanged one.';
 COMMENT ON COLUMN deskmill.issues.synced_at IS 'When this row was last written.';
-COMMENT ON COLUMN deskmill.issues.messages_read_for IS 'The latest_message_time for which the messages have been read (-infinity: there was none); null: never read.';
+COMMENT ON COLUMN deskmill.issues.messages_read_for IS 'The latest_message_time for which the messages have been read (1970-01-01: there was none); null: never read.';
 COMMENT ON COLUMN deskmill.issues.deleted_at IS 'When the record was found to be gone at the vendor.';
 CREATE INDEX issues_state ON deskmill.issues (state);
 CREATE INDEX issues_priority ON deskmill.issues (priority);
@@ -105,7 +105,7 @@ CREATE INDEX issues_account ON deskmill.issues (account_id);
 CREATE INDEX issues_created ON deskmill.issues (created_at);
 CREATE INDEX issues_closed ON deskmill.issues (closed_at);
 CREATE INDEX issues_messages_due ON deskmill.issues (integration_id, latest_message_time)
-    WHERE messages_read_for IS NULL OR messages_read_for <> COALESCE(latest_message_time, '-infinity'::timestamptz);
+    WHERE messages_read_for IS NULL OR messages_read_for <> COALESCE(latest_message_time, 'epoch'::timestamptz);
 
 CREATE TABLE deskmill.messages (
     integration_id bigint NOT NULL REFERENCES deskmill.integrations,

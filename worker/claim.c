@@ -1,7 +1,11 @@
 /* worker/claim.c - getting jobs: ids from Redis, or from the rows themselves while Redis is away; then one conditional update that makes them ours.
  *
  * One claim is under way at a time. It asks for as many jobs as there are idle slots. When it comes back short, nothing is left to take: the worker blocks on the
- * wake-up key. The block is bounded, so that a token lost with a Redis costs seconds, not for ever. */
+ * wake-up key. The block is bounded, so that a token lost with a Redis costs seconds, not for ever.
+ *
+ * A claim's commit does not wait for the disk. If the server crashes before it got there, the job's row says `queued` again under the old epoch, and the child that runs it is refused by
+ * the fence, whose commit would have carried the claim to the disk with it (the log is written in order). Whoever claims next gets the same epoch, but not the same owner; and if that is us
+ * again, the row is once more just what our child takes it to be: start_jobs() leaves it to that child. */
 #include "common/log.h"
 #include "common/queue.h"
 #include "worker/worker_internal.h"
@@ -58,6 +62,16 @@ claim_over(struct worker *w)
         wait_for_work(w);
 }
 
+static bool
+runs_already(const struct worker *w, const struct job *job)
+{
+    for (int i = 0; i < w->slots_n; i++)
+        if (w->slots[i].state == SLOT_BUSY && w->slots[i].job.id == job->id && w->slots[i].job.epoch == job->epoch &&
+            w->slots[i].job.worker_id == job->worker_id)
+            return true;
+    return false;
+}
+
 static void
 start_jobs(struct worker *w, const struct dbres *res)
 {
@@ -69,6 +83,10 @@ start_jobs(struct worker *w, const struct dbres *res)
 
         if (job_read(res, row, w->id, &job, &err) != RC_OK) {
             log_error("job.unreadable", KV_ERR(&err));
+            continue;
+        }
+        if (runs_already(w, &job)) {
+            job_fini(&job);
             continue;
         }
         if (s != NULL && w->state == WORKER_ACTIVE) {

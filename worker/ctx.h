@@ -29,7 +29,7 @@ struct job_ctx {
     struct db *db;
     struct cache *cache;      /* for budgets and for pushing what was enqueued; may be down */
     int control_fd;           /* the parent: readable when it wants us to stop, at its end when it is gone */
-    json_t *checkpoint;       /* owned; NULL at first. Written with every fenced transaction */
+    json_t *checkpoint;       /* owned; NULL at first: the last one committed. Written with every fenced transaction */
     json_t *extra_progress;   /* owned; merged into jobs.progress; NULL = nothing */
     struct counts total;      /* since the job's first attempt: read from job->progress at the start */
     struct counts attempt;    /* of this attempt */
@@ -37,6 +37,9 @@ struct job_ctx {
     json_t *unknown;          /* owned; field name -> times seen, for sync_log; NULL = none */
     bool touched;             /* a vendor was called */
     bool cancel;              /* the last fence said that someone wants the job cancelled */
+    bool lost;                /* a fence refused: no longer ours; nothing more of this attempt counts */
+    bool draining;            /* the parent asked us to stop at the next page */
+    bool unsaved;             /* something was counted since the last commit */
     int64_t snooze_ms;        /* with OUTCOME_SNOOZE */
     struct job_enqueued *enqueued; /* rows made in the open transaction, pushed by ctx_commit() */
     size_t enqueued_n, enqueued_cap;
@@ -50,12 +53,25 @@ void ctx_fini(struct job_ctx *ctx);
 /* Between pages: false = go on; true = end now with *why (OUTCOME_DRAINED when the parent asked, OUTCOME_CANCELLED when a fence said so). If the parent is gone, the process ends here. */
 bool ctx_stop(struct job_ctx *ctx, enum outcome *why);
 
-/* Adds `pages` worth of counts to attempt and total. */
+/* Adds to attempt and total. */
 void ctx_count(struct job_ctx *ctx, const struct counts *c);
+/* Counts a field that has no place, or a value that can't be read. */
+void ctx_unknown(struct job_ctx *ctx, const char *name, int64_t times);
+/* Puts a value into jobs.progress from the next fence on. Takes *value. */
+void ctx_set_progress(struct job_ctx *ctx, const char *key, json_t **value);
 
 /* Runs the fence (own_job with checkpoint and progress) and, if a vendor was touched, the sync_log row of this attempt, in the open transaction, then commits; pushes what job_enqueue_in_ctx() made. RC_CONFLICT: refused;
  * everything was rolled back; end with OUTCOME_LOST (logged as job.refused here). Any other error: rolled back too. */
 enum rc ctx_commit(struct job_ctx *ctx, struct err *err);
+/* The same with statements of the caller's before the fence (cursors, marks), all in one round trip. A new *checkpoint (NULL: the old one stays) is
+ * taken when it is committed, and only then: a later commit must not write one whose rows were rolled back. */
+enum rc ctx_commit_with(struct job_ctx *ctx, const struct db_call *calls, size_t n, json_t **checkpoint, struct err *err);
+/* begin and ctx_commit_with() in one round trip, for what needs no other statement. */
+enum rc ctx_save(struct job_ctx *ctx, const struct db_call *calls, size_t n, json_t **checkpoint, struct err *err);
+/* At the end of an attempt that failed: what it counted since its last commit (requests, bytes) goes into progress and sync_log. A failure of this is let pass. */
+void ctx_flush(struct job_ctx *ctx);
+/* Undoes the open transaction and forgets what was enqueued in it. */
+void ctx_rollback(struct job_ctx *ctx);
 
 /* Enqueues within the open transaction; pushed after ctx_commit() succeeded, forgotten when it did not. */
 enum rc ctx_enqueue(struct job_ctx *ctx, const struct job_spec *specs, size_t n, struct err *err);

@@ -24,6 +24,7 @@ on_unblocked(void *arg, enum rc rc, const struct dbres *res, const struct err *e
 {
     struct worker *w = arg;
 
+    w->unblocking--;
     if (rc == RC_OK)
         push_rows(w, res, true);
     else
@@ -48,8 +49,10 @@ unblock(struct worker *w, size_t n)
         if (w->ended[i].result.outcome == OUTCOME_CHILDREN) /* its children may all have ended before it came to wait for them */
             parents[parents_n++] = w->ended[i].job.id;
     }
-    if (locks_n + parents_n > 0)
-        dba_run(w->db, SQL_job_unblock, DB_ARGS(db_texts(locks, locks_n), db_i64s(parents, parents_n)), on_unblocked, w);
+    if (locks_n + parents_n == 0)
+        return;
+    w->unblocking++;
+    dba_run(w->write_db, SQL_job_unblock, DB_ARGS(db_texts(locks, locks_n), db_i64s(parents, parents_n)), on_unblocked, w);
 }
 
 static void
@@ -70,7 +73,7 @@ on_settled(void *arg, enum rc rc, const struct dbres *res, const struct err *err
     w->settling = 0;
     if (rc == RC_UNAVAILABLE || rc == RC_TIMEOUT) { /* kept; sent again when Postgres is back: a second time changes nothing */
         log_warn("settle.failed", KV_ERR(err), KV_INT("jobs", (int64_t)n));
-        if (dba_is_up(w->db))
+        if (dba_is_up(w->write_db))
             loop_timer_after(w->again, 1000);
         return;
     }
@@ -102,7 +105,7 @@ settle_flush(struct worker *w)
     struct err err = { 0 };
     size_t n = 0, argc;
 
-    if (w->settling > 0 || w->ended_n == 0 || !dba_is_up(w->db))
+    if (w->settling > 0 || w->ended_n == 0 || !dba_is_up(w->write_db))
         return;
     /* One batch is of one worker: after a burial, jobs claimed under the old id are refused by themselves. */
     while (n < w->ended_n && n < (w->settle_singly ? 1 : BATCH_MAX) && w->ended[n].job.worker_id == w->ended[0].job.worker_id) {
@@ -120,7 +123,7 @@ settle_flush(struct worker *w)
     }
     list = settle_args_get(args, &argc);
     w->settling = n;
-    dba_run(w->db, SQL_job_settle, list, argc, on_settled, w);
+    dba_run(w->write_db, SQL_job_settle, list, argc, on_settled, w);
 }
 
 void

@@ -194,7 +194,14 @@ on_db(void *arg, bool up, const struct err *err)
     }
     ask_lock(w);
     beat(w);
-    settle_flush(w);
+}
+
+static void
+on_write_db(void *arg, bool up, const struct err *err)
+{
+    (void)err; /* the other connection tells */
+    if (up)
+        settle_flush(arg);
 }
 
 static void
@@ -232,7 +239,7 @@ on_stopped(void *arg, enum rc rc, const struct dbres *res, const struct err *err
 void
 worker_maybe_end(struct worker *w)
 {
-    if (w->state != WORKER_DRAINING || slots_in(w, SLOT_BUSY) > 0 || w->claiming || w->ended_n > 0 || dba_in_flight(w->db) > 0)
+    if (w->state != WORKER_DRAINING || slots_in(w, SLOT_BUSY) > 0 || w->claiming || w->ended_n > 0 || w->unblocking > 0)
         return;
     w->state = WORKER_ENDED;
     if (w->id != 0)
@@ -291,14 +298,6 @@ on_stop_signal(void *arg)
     worker_maybe_end(w);
 }
 
-/* The last answer to a beat or a push may be what the end waits for. */
-static void
-on_beat_timer(void *arg)
-{
-    beat(arg);
-    worker_maybe_end(arg);
-}
-
 static void
 on_scan_timer(void *arg)
 {
@@ -344,7 +343,7 @@ list_kinds(struct worker *w, struct err *err)
 static enum rc
 make_watchers(struct worker *w, struct err *err)
 {
-    w->beat = loop_timer_create(w->loop, on_beat_timer, w);
+    w->beat = loop_timer_create(w->loop, beat, w);
     w->scan = loop_timer_create(w->loop, on_scan_timer, w);
     w->drain = loop_timer_create(w->loop, on_drain_timer, w);
     w->again = loop_timer_create(w->loop, on_again, w);
@@ -362,10 +361,13 @@ static enum rc
 make_connections(struct worker *w, struct err *err)
 {
     const char *redis = conf_str(w->conf, "redis-url");
-    struct db_options o = { .app_name = "deskmill-worker", .statement_timeout_ms = 10000 };
+    struct db_options o = { .app_name = "deskmill-worker", .statement_timeout_ms = 10000, .relaxed_commit = true };
     enum rc rc;
 
-    if ((rc = dba_create(w->loop, conf_str(w->conf, "database-url"), &o, on_db, w, &w->db, err)) != RC_OK ||
+    if ((rc = dba_create(w->loop, conf_str(w->conf, "database-url"), &o, on_db, w, &w->db, err)) != RC_OK)
+        return rc;
+    o.relaxed_commit = false;
+    if ((rc = dba_create(w->loop, conf_str(w->conf, "database-url"), &o, on_write_db, w, &w->write_db, err)) != RC_OK ||
         (rc = cachea_create(w->loop, redis, CACHE_TIMEOUT_MS, on_cache, w, &w->cache, err)) != RC_OK)
         return rc;
     return cachea_create(w->loop, redis, 0, on_wait_cache, w, &w->wait_cache, err);
@@ -401,6 +403,7 @@ worker_destroy(struct worker *w)
     for (int i = 0; i < w->slots_n; i++)
         slot_fini(&w->slots[i]);
     dba_destroy(w->db);
+    dba_destroy(w->write_db);
     cachea_destroy(w->cache);
     cachea_destroy(w->wait_cache);
     loop_timer_destroy(w->beat);

@@ -47,7 +47,8 @@ enum worker_state {
 struct worker {
     const struct conf *conf;
     struct loop *loop;
-    struct dba *db;
+    struct dba *db;       /* registers, beats and claims; its commits do not wait for the disk (claim.c says why they may) */
+    struct dba *write_db; /* settles: its commits do */
     struct cachea *cache;      /* commands */
     struct cachea *wait_cache; /* blocks on the wake-up key */
     struct loop_signal *sigterm, *sigint;
@@ -72,6 +73,7 @@ struct worker {
 
     struct ended *ended; /* waiting to be settled; those up to `settling` are on their way */
     size_t ended_n, ended_cap, settling;
+    int unblocking;     /* job_unblock statements on their way */
     bool settle_singly; /* the last batch met a conflict: one by one */
 };
 

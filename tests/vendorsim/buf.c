@@ -1,7 +1,6 @@
 /* buf - a growing byte buffer and the JSON text written into it. */
 #include "buf.h"
 
-#include <inttypes.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -60,34 +59,19 @@ buf_room(struct buf *b, size_t more)
 }
 
 void
-buf_add(struct buf *b, const void *p, size_t n)
-{
-    if (n == 0)
-        return;
-    buf_room(b, n);
-    memcpy(b->p + b->len, p, n);
-    b->len += n;
-}
-
-void
-buf_str(struct buf *b, const char *s)
-{
-    buf_add(b, s, strlen(s));
-}
-
-void
-buf_char(struct buf *b, char c)
-{
-    buf_add(b, &c, 1);
-}
-
-void
 buf_i64(struct buf *b, int64_t v)
 {
     char text[24];
-    int n = snprintf(text, sizeof(text), "%" PRId64, v);
+    size_t at = sizeof(text);
+    uint64_t rest = v < 0 ? 0 - (uint64_t)v : (uint64_t)v;
 
-    buf_add(b, text, (size_t)n);
+    do {
+        text[--at] = (char)('0' + rest % 10);
+        rest /= 10;
+    } while (rest > 0);
+    if (v < 0)
+        text[--at] = '-';
+    buf_add(b, text + at, sizeof(text) - at);
 }
 
 void
@@ -96,15 +80,18 @@ buf_printf(struct buf *b, const char *fmt, ...)
     va_list ap;
     int n;
 
+    buf_room(b, 128);
     va_start(ap, fmt);
-    n = vsnprintf(NULL, 0, fmt, ap);
+    n = vsnprintf(b->p + b->len, b->cap - b->len, fmt, ap);
     va_end(ap);
     if (n < 0)
         out_of_memory();
-    buf_room(b, (size_t)n + 1);
-    va_start(ap, fmt);
-    (void)vsnprintf(b->p + b->len, (size_t)n + 1, fmt, ap);
-    va_end(ap);
+    if ((size_t)n >= b->cap - b->len) { /* it did not fit: once more, with room */
+        buf_room(b, (size_t)n + 1);
+        va_start(ap, fmt);
+        (void)vsnprintf(b->p + b->len, (size_t)n + 1, fmt, ap);
+        va_end(ap);
+    }
     b->len += (size_t)n;
 }
 
@@ -165,11 +152,41 @@ fill_classes(void)
                                                          : BYTE_PLAIN;
 }
 
+#define EACH_BYTE(x) (UINT64_C(0x0101010101010101) * (x))
+
+/* Nonzero when one of the eight bytes is zero. */
+static inline uint64_t
+zero_byte(uint64_t v)
+{
+    return (v - EACH_BYTE(1)) & ~v & EACH_BYTE(0x80);
+}
+
+/* Nonzero when one of the eight bytes may have to be escaped in the plainest form. */
+static inline uint64_t
+special_byte(uint64_t v)
+{
+    return zero_byte(v ^ EACH_BYTE('"')) | zero_byte(v ^ EACH_BYTE('\\')) |
+           ((v - EACH_BYTE(0x20)) & ~v & EACH_BYTE(0x80));
+}
+
+/* From i on, the first place that is not for certain plain in eight. */
+static size_t
+skip_plain(const unsigned char *s, size_t n, size_t i)
+{
+    uint64_t word;
+
+    for (; i + 8 <= n; i += 8) {
+        memcpy(&word, s + i, 8);
+        if (special_byte(word) != 0)
+            break;
+    }
+    return i;
+}
+
 void
 buf_json(struct buf *b, const char *text, size_t n, enum esc esc)
 {
-    const unsigned char *s = (const unsigned char *)text;
-    unsigned char limit = esc == ESC_PLAIN ? BYTE_SPECIAL : BYTE_HIGH;
+    const unsigned char *s = (const unsigned char *)(n > 0 ? text : "");
     size_t i = 0, from = 0;
 
     buf_room(b, n + 2);
@@ -179,7 +196,13 @@ buf_json(struct buf *b, const char *text, size_t n, enum esc esc)
         size_t at = i;
         uint32_t c;
 
-        if (kind == BYTE_PLAIN || kind > limit || (kind == BYTE_HTML && esc != ESC_GO)) {
+        if (esc == ESC_PLAIN && kind != BYTE_SPECIAL) {
+            size_t further = skip_plain(s, n, i);
+
+            i = further > i ? further : i + 1;
+            continue;
+        }
+        if (kind == BYTE_PLAIN || (kind == BYTE_HTML && esc != ESC_GO)) {
             i++;
             continue;
         }

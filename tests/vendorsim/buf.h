@@ -8,6 +8,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include <jansson.h>
 
@@ -29,9 +30,6 @@ char *must_strdup(const char *s);
 
 void buf_fini(struct buf *b);
 void buf_room(struct buf *b, size_t more); /* after this, `more` bytes fit without growing */
-void buf_add(struct buf *b, const void *p, size_t n);
-void buf_str(struct buf *b, const char *s);
-void buf_char(struct buf *b, char c);
 void buf_i64(struct buf *b, int64_t v);
 void buf_printf(struct buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* The string `s` with its quotes. It must be valid UTF-8. */
@@ -40,5 +38,31 @@ void buf_jstr(struct buf *b, const char *s, enum esc esc); /* NULL gives null */
 void buf_value(struct buf *b, const json_t *v,
                enum esc esc);        /* any JSON value, compact, keys in their order */
 const char *buf_cstr(struct buf *b); /* terminated; borrowed until b changes */
+
+/* Inline, because a page of issues is made of some hundred thousand small pieces. */
+static inline void
+buf_add(struct buf *b, const void *p, size_t n)
+{
+    if (n == 0)
+        return;
+    if (b->cap - b->len < n)
+        buf_room(b, n);
+    memcpy(b->p + b->len, p, n);
+    b->len += n;
+}
+
+static inline void
+buf_str(struct buf *b, const char *s)
+{
+    buf_add(b, s, strlen(s));
+}
+
+static inline void
+buf_char(struct buf *b, char c)
+{
+    if (b->cap == b->len)
+        buf_room(b, 1);
+    b->p[b->len++] = c;
+}
 
 #endif

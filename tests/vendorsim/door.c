@@ -201,10 +201,10 @@ post_clock(struct call *c, const char *arg, struct reply *r, struct door_stream 
         return;
     }
     us += (int64_t)(json_number_value(advance) * (double)USEC);
-    if (set != NULL || advance != NULL)
-        simclock_set(&c->sim->clock, us);
     if (freeze != NULL)
         simclock_freeze(&c->sim->clock, json_is_true(freeze));
+    if (set != NULL || advance != NULL) /* after freezing, so that it stands exactly there */
+        simclock_set(&c->sim->clock, us);
     buf_str(&r->body, "{\"ok\":true,\"now\":");
     simtime_put(&r->body, simclock_now(&c->sim->clock));
     buf_str(&r->body, "}\n");
@@ -362,7 +362,7 @@ stream_add(struct door_stream *s, struct blob *taken)
 
     if (s->n == s->cap) {
         s->cap = s->cap > 0 ? 2 * s->cap : 256;
-        grown = realloc(s->parts, s->cap * sizeof(*grown));
+        grown = realloc(s->parts, s->cap * sizeof(struct blob *));
         if (grown == NULL)
             abort();
         s->parts = grown;

@@ -36,7 +36,7 @@ set_slug(struct world *w, struct issue *is, const struct setter *s, const json_t
     (void)w;
     if (text == NULL || strlen(text) >= SLUG_SIZE)
         return LITERAL;
-    (void)strcpy((char *)is + s->at, text);
+    issue_slug((char *)is + s->at, text);
     return TAKEN;
 }
 
@@ -262,9 +262,9 @@ edit_create(struct world *w, const json_t *fields, int64_t now, struct buf *why)
     is->created = is->updated = now;
     is->first_response = is->resolution = is->first_resolution = is->latest_message = TIME_NONE;
     is->account = is->assignee = is->requester = is->team = NOBODY;
-    (void)strcpy(is->state, "new");
-    (void)strcpy(is->type, "conversation");
-    (void)strcpy(is->source, "email");
+    issue_slug(is->state, "new");
+    issue_slug(is->type, "conversation");
+    issue_slug(is->source, "email");
     if (fields != NULL && !set_fields(w, is, fields, why)) {
         issue_free(is);
         return NULL;
@@ -387,7 +387,7 @@ churn_state(struct issue *is, struct rng *r, int64_t now)
 {
     bool was_closed = is_closed(is);
 
-    (void)strcpy(is->state, statuses[rng_below(r, (uint32_t)nstatuses)].slug);
+    issue_slug(is->state, statuses[rng_below(r, (uint32_t)nstatuses)].slug);
     follow_state(is, was_closed, now);
 }
 
@@ -395,10 +395,10 @@ static void
 churn_reopen(struct issue *is, int64_t now)
 {
     if (!is_closed(is)) { /* then it is closed first, in the same stroke */
-        (void)strcpy(is->state, "closed");
+        issue_slug(is->state, "closed");
         follow_state(is, false, now);
     }
-    (void)strcpy(is->state, "waiting_on_you");
+    issue_slug(is->state, "waiting_on_you");
     follow_state(is, true, now);
 }
 

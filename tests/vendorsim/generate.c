@@ -259,9 +259,9 @@ draw_story(struct issue *is, struct rng *r, unsigned nmsgs, int64_t now)
     if (is->first_resolution < is->created && is->first_resolution != TIME_NONE)
         is->first_resolution = is->created;
     is->updated = capped(roughen(r, end + USEC + rng_between(r, 0, 10 * MINUTE_US)), now);
-    (void)strcpy(is->state, closed     ? PICK(r, closed_states)
-                            : reopened ? "waiting_on_you"
-                                       : PICK(r, open_states));
+    issue_slug(is->state, closed     ? PICK(r, closed_states)
+                          : reopened ? "waiting_on_you"
+                                     : PICK(r, open_states));
 }
 
 static struct issue *
@@ -274,8 +274,8 @@ make_issue(const struct world *w, size_t i, int64_t created, unsigned nmsgs, int
     world_uuid(rng_next(&r), is->id);
     is->created = created;
     is->first_response = is->resolution = is->first_resolution = is->latest_message = TIME_NONE;
-    (void)strcpy(is->source, PICK(&r, sources));
-    (void)strcpy(is->type, rng_chance(&r, 620) ? "ticket" : "conversation");
+    issue_slug(is->source, PICK(&r, sources));
+    issue_slug(is->type, rng_chance(&r, 620) ? "ticket" : "conversation");
     draw_people(w, is, &r);
     r.s = rng_mix(w->seed, DICE_STORY, i);
     draw_story(is, &r, nmsgs, now);

@@ -15,7 +15,7 @@ enum {
     WORTH_KEEPING = 16 * 1024,
     TAIL_MAX = 65535, /* of one stored block */
 };
-#define KEPT_MAX ((size_t)64 * 1024 * 1024)
+#define KEPT_MAX ((size_t)96 * 1024 * 1024)
 
 struct slot {
     uint64_t hash;

@@ -1,4 +1,5 @@
 /* main - reads the options, serves until told to stop. What it does is in server.c. */
+#include <malloc.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -40,6 +41,7 @@ main(int argc, char **argv)
     case OPTIONS_RUN:
         break;
     }
+    (void)mallopt(M_ARENA_MAX, 1); /* other arenas grow by a system call for each page */
     (void)signal(SIGPIPE, SIG_IGN);
     (void)sigemptyset(&stop);
     (void)sigaddset(&stop, SIGTERM);

@@ -24,7 +24,7 @@ enum {
     WINDOW_LIST_MAX = 20000,
     WINDOW_DAYS_OLD = 30,
     WINDOW_DAYS_NEW = 365,
-    CURSOR_SIZE = 96,
+    CURSOR_SIZE = 128,
 };
 
 /* Where a list goes on. In keyset mode behind (created, id), in offset mode and for other lists at `offset`.
@@ -434,7 +434,7 @@ walk_page(struct call *c, struct reply *r, const struct walk *k)
     }
     if (more && by_offset)
         cursor_of_offset(next, k->at.offset + taken);
-    else if (more)
+    else if (more && last != NULL)
         cursor_of_issue(next, last);
     list_close(c, &l, more ? next : NULL, k->cursor);
 }

@@ -350,7 +350,7 @@ compile_subs(struct pylon_filter *f, const json_t *node, int depth, struct buf *
         buf_printf(why, "filter: operator %s needs subfilters", op_names[f->op]);
         return false;
     }
-    f->subs = must_alloc(n * sizeof(*f->subs));
+    f->subs = must_alloc(n * sizeof(struct pylon_filter *));
     for (size_t i = 0; i < n; i++) {
         f->subs[i] = compile(f->w, json_array_get(subs, i), depth + 1, why);
         if (f->subs[i] == NULL)

@@ -108,7 +108,7 @@ wait_latency(struct sim *s)
 void
 server_settle(struct sim *s)
 {
-    int64_t until = mono_us() + SETTLE_MS * 1000;
+    int64_t until = mono_us() + (int64_t)SETTLE_MS * 1000;
     uint64_t upto = s->answers_sent;
     bool busy = true;
 

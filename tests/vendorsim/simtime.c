@@ -88,7 +88,7 @@ parse_zone(const char *s, int64_t *offset_s)
     m = digits(s + 4, 2);
     if (h < 0 || h > 23 || m < 0 || m > 59)
         return false;
-    *offset_s = (s[0] == '-' ? -1 : 1) * (h * 3600 + m * 60);
+    *offset_s = (int64_t)(s[0] == '-' ? -1 : 1) * (h * 3600 + m * 60);
     return true;
 }
 

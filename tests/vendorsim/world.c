@@ -87,6 +87,12 @@ issue_touch(struct issue *is)
 }
 
 void
+issue_slug(char out[SLUG_SIZE], const char *text)
+{
+    (void)snprintf(out, SLUG_SIZE, "%s", text);
+}
+
+void
 issue_free(struct issue *is)
 {
     if (is == NULL)
@@ -177,7 +183,7 @@ rehash(struct world *w)
     if (want < w->buckets)
         want = w->buckets;
     free(w->by_id);
-    w->by_id = must_alloc(want * sizeof(*w->by_id));
+    w->by_id = must_alloc(want * sizeof(struct issue *));
     w->buckets = want;
     for (size_t i = 0; i < w->nissues; i++)
         hash_put(w, w->order[i]);

@@ -136,6 +136,7 @@ size_t world_after(const struct world *w, int64_t created, const char *id);
 /* Forget the rendered JSON, because something in it has changed. */
 void issue_touch(struct issue *is);
 void issue_free(struct issue *is);
+void issue_slug(char out[SLUG_SIZE], const char *text); /* what is too long is cut off */
 
 int world_account(const struct world *w, const char *id); /* index, or NOBODY */
 int world_user(const struct world *w, const char *id);

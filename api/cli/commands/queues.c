@@ -1,0 +1,149 @@
+/* api/cli/commands/queues.c - the state of the whole: queues, workers, what is missing. */
+#include "api/cli/client.h"
+#include "api/cli/show.h"
+#include "api/cli/table.h"
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+static const struct show_column queue_columns[] = {
+    { "QUEUE", "queue", SHOW_TEXT, 0 },           { "INTEGRATION", "integration", SHOW_TEXT, 0 },
+    { "WAITING", "depth", SHOW_NUMBER, 0 },       { "IN REDIS", "redis", SHOW_NUMBER, 0 },
+    { "OLDEST", "oldest_s", SHOW_SPAN, 0 },       { "RUNNING", "running", SHOW_NUMBER, 0 },
+    { "SCHEDULED", "scheduled", SHOW_NUMBER, 0 }, { "STATE", "state", SHOW_STATE, 0 },
+};
+
+/* Each queue's own row, then those of its integrations. */
+static json_t *
+flatten(const json_t *queues)
+{
+    json_t *rows = json_array(), *queue, *part;
+    size_t i, k;
+
+    json_array_foreach((json_t *)queues, i, queue)
+    {
+        (void)json_array_append(rows, queue);
+        json_array_foreach(json_object_get(queue, "integrations"), k, part)
+        {
+            (void)json_object_set_new(part, "queue", json_string("  "));
+            if (json_at(part, "integration") == NULL)
+                (void)json_object_set_new(part, "integration", json_string("(none)"));
+            (void)json_array_append(rows, part);
+        }
+    }
+    return rows;
+}
+
+static enum ending
+queues(struct cli *c)
+{
+    json_auto_t *answer = NULL;
+    json_auto_t *rows = NULL;
+    enum ending end = client_call(c, "GET", "/api/v1/queues", NULL, &answer);
+
+    if (end != END_OK)
+        return end;
+    if (c->json) {
+        show_json(answer);
+        return END_OK;
+    }
+    rows = flatten(json_object_get(answer, "items"));
+    show_items(c, rows, queue_columns, COUNT_OF(queue_columns));
+    if (strcmp(json_text_at(answer, "redis"), "up") != 0)
+        (void)fprintf(stderr, "Redis does not answer: workers take jobs from Postgres meanwhile.\n");
+    return END_OK;
+}
+
+static const struct cli_option worker_options[] = {
+    { "state", "STATE", "active, draining, stopped or dead; the first two if left out" },
+    { "limit", "N", "how many at most, 1 to 1000" },
+    { "cursor", "CURSOR", "go on where the last list ended" },
+    { .name = NULL },
+};
+
+static enum ending
+workers(struct cli *c)
+{
+    static const struct show_column columns[] = {
+        { "ID", "id", SHOW_TEXT, 0 },
+        { "HOST", "host", SHOW_TEXT, 30 },
+        { "PID", "pid", SHOW_TEXT, 0 },
+        { "STATE", "state", SHOW_STATE, 0 },
+        { "ALIVE", "alive", SHOW_TEXT, 0 },
+        { "RUNNING", "running", SHOW_NUMBER, 0 },
+        { "SLOTS", "slots", SHOW_NUMBER, 0 },
+        { "VERSION", "version", SHOW_TEXT, 0 },
+        { "STARTED", "started_at", SHOW_WHEN, 0 },
+        { "LAST BEAT", "beat_at", SHOW_WHEN, 0 },
+    };
+    struct buf path = path_begin("/api/v1/workers");
+    enum ending end;
+
+    path_query(&path, "state", cli_option(c, "state"));
+    path_query(&path, "limit", cli_option(c, "limit"));
+    path_query(&path, "cursor", cli_option(c, "cursor"));
+    end = show_list(c, path.data, columns, COUNT_OF(columns), "No such worker: deskmill-worker starts one.");
+    buf_fini(&path);
+    return end;
+}
+
+static void
+show_status(struct cli *c, const json_t *ready, const json_t *sync)
+{
+    const char *name;
+    const json_t *v;
+
+    (void)printf("%-12s %s\n", "service", json_text_at(ready, "status"));
+    json_object_foreach(json_object_get(ready, "checks"), name, v)
+    {
+        bool ok = strcmp(json_string_value(v), "ok") == 0;
+
+        (void)printf("%-12s %s%s%s\n", name, c->colors ? style_begin(ok ? STYLE_GOOD : STYLE_BAD) : "",
+                     json_string_value(v), c->colors ? STYLE_END : "");
+    }
+    (void)printf("%-12s %" PRId64 "\n%-12s %" PRId64 "\n", "waiting", json_int_at(sync, "queued_events"),
+                 "running", json_int_at(sync, "background_tasks"));
+}
+
+static enum ending
+status(struct cli *c)
+{
+    json_auto_t *ready = NULL;
+    json_auto_t *sync = NULL;
+    struct err err = { 0 };
+    int code = client_ask(c, "GET", "/readyz", NULL, &ready, &err);
+    enum ending end;
+
+    if (code != 200 && (code != 503 || json_at(ready, "checks") == NULL))
+        return client_explain(c, code, ready, &err);
+    if ((end = client_call(c, "GET", "/api/sync/status", NULL, &sync)) != END_OK)
+        return end;
+    if (c->json) {
+        json_auto_t *both = json_pack("{s:O, s:O}", "ready", ready, "sync", sync);
+
+        show_json(both);
+    } else {
+        show_status(c, ready, sync);
+    }
+    return code == 200 ? END_OK : END_FAILED;
+}
+
+const struct command command_queues = {
+    .name = "queues",
+    .words = "",
+    .summary = "Show what waits and runs",
+    .run = queues,
+};
+const struct command command_workers = {
+    .name = "workers",
+    .words = "",
+    .options = worker_options,
+    .summary = "List worker processes",
+    .run = workers,
+};
+const struct command command_status = {
+    .name = "status",
+    .words = "",
+    .summary = "Show whether everything works; exit status 1 if not",
+    .run = status,
+};

@@ -1,0 +1,63 @@
+#include "api/enqueue.h"
+#include "common/clock.h"
+#include "common/log.h"
+#include <inttypes.h>
+#include <stdio.h>
+
+void
+wake_scheduler(struct request *rq)
+{
+    (void)db_run(rq->db, SQL_api_wake_scheduler, DB_NO_ARGS, NULL, NULL); /* it looks by itself before long */
+}
+
+void
+push_items(struct request *rq, const struct queue_item *items, size_t n)
+{
+    struct err err = { 0 };
+
+    if (n == 0 || queue_push(rq->cache, items, n, &err) == RC_OK)
+        return;
+    atomic_fetch_add(&rq->app->counts.push_failed, (long long)n);
+    log_warn("job.push_failed", KV_INT("first_job", items[0].job_id), KV_INT("jobs", (int64_t)n),
+             KV_ERR(&err));
+    wake_scheduler(rq);
+}
+
+static enum rc
+insert(struct request *rq, const struct job_spec *spec, struct job_enqueued *out, struct err *err)
+{
+    enum rc rc;
+
+    if ((rc = db_begin(rq->db, err)) != RC_OK)
+        return rc;
+    if ((rc = job_enqueue(rq->db, spec, 1, out, err)) == RC_OK)
+        rc = db_commit(rq->db, err);
+    if (rc != RC_OK)
+        db_rollback(rq->db);
+    return rc;
+}
+
+enum rc
+enqueue(struct request *rq, struct answer *an, const struct job_spec *spec, const char *integration,
+        json_t *extra, struct err *err)
+{
+    json_auto_t *more = extra;
+    struct job_enqueued job;
+    json_t *j;
+    enum rc rc;
+
+    if ((rc = insert(rq, spec, &job, err)) != RC_OK)
+        return rc;
+    if (job.queued)
+        push_items(rq, &job.item, 1);
+    else
+        wake_scheduler(rq); /* due later: maybe sooner than what it waits for */
+    log_info("job.enqueued", KV_INT("job", job.job_id), KV_STR("kind", spec->kind),
+             KV_BOOL("created", job.created), KV_STR("integration", integration));
+    (void)snprintf(an->location, sizeof an->location, "/api/v1/jobs/%" PRId64, job.job_id);
+    j = json_pack("{s:I, s:b, s:s, s:s*}", "job", (json_int_t)job.job_id, "created", job.created, "kind",
+                  spec->kind, "integration", integration);
+    if (j != NULL && more != NULL)
+        (void)json_object_update(j, more);
+    return answer_json(an, 202, j, err);
+}

@@ -1,0 +1,263 @@
+#include "worker/ctx.h"
+#include "common/log.h"
+#include "worker/wire.h"
+#include <assert.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { FENCE_CALLS_MAX = 16 };
+
+/* The members of struct counts by the names they have in jobs.progress and sync_log, in the order of ctx_log's parameters. */
+#define COUNT_(name) { #name, offsetof(struct counts, name) }
+static const struct {
+    const char *name;
+    size_t at;
+} count_fields[] = { COUNT_(requests), COUNT_(bytes),     COUNT_(pages), COUNT_(fetched), COUNT_(inserted),
+                     COUNT_(updated),  COUNT_(unchanged), COUNT_(stale), COUNT_(rejected) };
+
+static int64_t *
+count_at(struct counts *c, size_t i)
+{
+    return (int64_t *)(void *)((char *)c + count_fields[i].at);
+}
+
+/* What an earlier attempt counted; what else it left in the progress stays. */
+static enum rc
+read_progress(struct job_ctx *ctx, const char *text, struct err *err)
+{
+    enum rc rc;
+
+    if (text == NULL)
+        return RC_OK;
+    if ((rc = json_parse_object(text, strlen(text), &ctx->extra_progress, err)) != RC_OK)
+        return err_wrap(err, "progress");
+    for (size_t i = 0; i < COUNT_OF(count_fields); i++) {
+        *count_at(&ctx->total, i) = json_integer_value(json_object_get(ctx->extra_progress, count_fields[i].name));
+        (void)json_object_del(ctx->extra_progress, count_fields[i].name);
+    }
+    return RC_OK;
+}
+
+enum rc
+ctx_init(struct job_ctx *ctx, const struct job *job, const struct conf *conf, struct db *db, struct cache *cache, int control_fd,
+         struct err *err)
+{
+    enum rc rc;
+
+    *ctx = (struct job_ctx){ .job = job, .conf = conf, .db = db, .cache = cache, .control_fd = control_fd,
+                             .window_from = DB_NO_TIME, .window_to = DB_NO_TIME };
+    if (job->checkpoint != NULL &&
+        (rc = json_parse_object(job->checkpoint, strlen(job->checkpoint), &ctx->checkpoint, err)) != RC_OK)
+        return err_wrap(err, "checkpoint");
+    return read_progress(ctx, job->progress, err);
+}
+
+void
+ctx_fini(struct job_ctx *ctx)
+{
+    json_decref(ctx->checkpoint);
+    json_decref(ctx->extra_progress);
+    json_decref(ctx->unknown);
+    free(ctx->enqueued);
+    *ctx = (struct job_ctx){ 0 };
+}
+
+bool
+ctx_stop(struct job_ctx *ctx, enum outcome *why)
+{
+    enum wire_type type = WIRE_NOTHING;
+
+    if (ctx->control_fd >= 0 && !ctx->draining) {
+        if (wire_receive(ctx->control_fd, false, &type, NULL, NULL, NULL) != RC_OK || type == WIRE_END)
+            _exit(EXIT_FAILURE); /* the parent is gone: whatever we would still do, nobody waits for it */
+        ctx->draining = type == WIRE_STOP;
+    }
+    if (ctx->cancel)
+        *why = OUTCOME_CANCELLED;
+    else if (ctx->draining)
+        *why = OUTCOME_DRAINED;
+    return ctx->cancel || ctx->draining;
+}
+
+void
+ctx_count(struct job_ctx *ctx, const struct counts *c)
+{
+    struct counts add = *c;
+
+    for (size_t i = 0; i < COUNT_OF(count_fields); i++) {
+        *count_at(&ctx->total, i) += *count_at(&add, i);
+        *count_at(&ctx->attempt, i) += *count_at(&add, i);
+        ctx->unsaved |= *count_at(&add, i) != 0;
+    }
+}
+
+void
+ctx_unknown(struct job_ctx *ctx, const char *name, int64_t times)
+{
+    if (ctx->unknown == NULL)
+        ctx->unknown = json_object();
+    times += json_integer_value(json_object_get(ctx->unknown, name));
+    (void)json_object_set_new(ctx->unknown, name, json_integer(times));
+}
+
+void
+ctx_set_progress(struct job_ctx *ctx, const char *key, json_t **value)
+{
+    if (ctx->extra_progress == NULL)
+        ctx->extra_progress = json_object();
+    (void)json_object_set_new(ctx->extra_progress, key, TAKE(*value));
+}
+
+static json_t *
+progress_json(struct job_ctx *ctx)
+{
+    json_t *j = json_object();
+
+    for (size_t i = 0; i < COUNT_OF(count_fields); i++)
+        (void)json_object_set_new(j, count_fields[i].name, json_integer(*count_at(&ctx->total, i)));
+    if (ctx->extra_progress != NULL)
+        (void)json_object_update(j, ctx->extra_progress);
+    return j;
+}
+
+static void
+log_args(struct job_ctx *ctx, const char *unknown, struct db_arg args[static 14])
+{
+    size_t n = 0;
+
+    args[n++] = db_i64(ctx->job->id);
+    args[n++] = db_i64(ctx->job->epoch);
+    args[n++] = db_time(ctx->window_from);
+    args[n++] = db_time(ctx->window_to);
+    for (size_t i = 0; i < COUNT_OF(count_fields); i++)
+        args[n++] = db_i64(*count_at(&ctx->attempt, i));
+    args[n++] = db_text(unknown);
+}
+
+/* Someone else runs the job now. Seen here, so that the log has it whatever the job does about it. */
+static void
+note_refusal(struct job_ctx *ctx, const struct err *err)
+{
+    if (strcmp(db_sqlstate(ctx->db), "DM409") != 0)
+        return;
+    ctx->lost = true;
+    log_warn("job.refused", KV_INT("job", ctx->job->id), KV_INT("epoch", ctx->job->epoch), KV_ERR(err));
+}
+
+void
+ctx_rollback(struct job_ctx *ctx)
+{
+    db_rollback(ctx->db);
+    ctx->enqueued_n = 0;
+}
+
+static void
+push_enqueued(struct job_ctx *ctx)
+{
+    struct err err = { 0 };
+
+    if (ctx->enqueued_n > 0 && job_push(ctx->cache, ctx->enqueued, ctx->enqueued_n, &err) != RC_OK)
+        log_warn("job.push_failed", KV_INT("jobs", (int64_t)ctx->enqueued_n), KV_ERR(&err)); /* the scheduler's check finds them */
+    ctx->enqueued_n = 0;
+}
+
+static enum rc
+commit(struct job_ctx *ctx, bool begin, const struct db_call *calls, size_t n, json_t **checkpoint, struct err *err)
+{
+    json_auto_t *progress = progress_json(ctx);
+    AUTO_FREE char *progress_text = json_text(progress);
+    const json_t *going = checkpoint != NULL && *checkpoint != NULL ? *checkpoint : ctx->checkpoint;
+    AUTO_FREE char *checkpoint_text = going != NULL ? json_text(going) : NULL;
+    AUTO_FREE char *unknown = ctx->unknown != NULL ? json_text(ctx->unknown) : NULL;
+    struct db_arg fence[] = { db_i64(ctx->job->id), db_i64(ctx->job->epoch), db_i64(ctx->job->worker_id),
+                              db_text(checkpoint_text), db_text(progress_text) };
+    struct db_arg row[14];
+    struct db_call all[FENCE_CALLS_MAX];
+    struct dbres *res[FENCE_CALLS_MAX] = { NULL };
+    struct err local = { 0 };
+    size_t at, m = 0;
+    enum rc rc;
+
+    assert(n + 4 <= FENCE_CALLS_MAX);
+    err = err != NULL ? err : &local;
+    if (progress_text == NULL)
+        return err_set(err, RC_INTERNAL, "no memory for a job's progress");
+    if (begin)
+        all[m++] = (struct db_call){ .id = SQL_begin };
+    for (size_t i = 0; i < n; i++)
+        all[m++] = calls[i];
+    at = m;
+    all[m++] = (struct db_call){ .id = SQL_ctx_fence, .args = fence, .n = COUNT_OF(fence) };
+    if (ctx->touched) {
+        log_args(ctx, unknown, row);
+        all[m++] = (struct db_call){ .id = SQL_ctx_log, .args = row, .n = COUNT_OF(row) };
+    }
+    all[m++] = (struct db_call){ .id = SQL_commit };
+    if ((rc = db_pipeline(ctx->db, all, m, res, err)) != RC_OK) {
+        note_refusal(ctx, err);
+        ctx_rollback(ctx);
+        return rc;
+    }
+    ctx->cancel = dbres_bool(res[at], 0, 0);
+    ctx->unsaved = false;
+    if (going != ctx->checkpoint) {
+        json_decref(ctx->checkpoint);
+        ctx->checkpoint = TAKE(*checkpoint);
+    }
+    for (size_t i = 0; i < m; i++)
+        dbres_destroy(res[i]);
+    push_enqueued(ctx);
+    return RC_OK;
+}
+
+enum rc
+ctx_commit(struct job_ctx *ctx, struct err *err)
+{
+    return commit(ctx, false, NULL, 0, NULL, err);
+}
+
+enum rc
+ctx_commit_with(struct job_ctx *ctx, const struct db_call *calls, size_t n, json_t **checkpoint, struct err *err)
+{
+    return commit(ctx, false, calls, n, checkpoint, err);
+}
+
+enum rc
+ctx_save(struct job_ctx *ctx, const struct db_call *calls, size_t n, json_t **checkpoint, struct err *err)
+{
+    return commit(ctx, true, calls, n, checkpoint, err);
+}
+
+void
+ctx_flush(struct job_ctx *ctx)
+{
+    struct err err = { 0 };
+
+    if (ctx->unsaved && !ctx->lost && commit(ctx, true, NULL, 0, NULL, &err) != RC_OK && !ctx->lost)
+        log_warn("job.counts_lost", KV_INT("job", ctx->job->id), KV_ERR(&err));
+}
+
+enum rc
+ctx_enqueue(struct job_ctx *ctx, const struct job_spec *specs, size_t n, struct err *err)
+{
+    struct job_enqueued *more = realloc(ctx->enqueued, (ctx->enqueued_n + n) * sizeof *more);
+    enum rc rc;
+
+    if (more == NULL)
+        return err_set(err, RC_INTERNAL, "no memory for %zu jobs", n);
+    ctx->enqueued = more;
+    ctx->enqueued_cap = ctx->enqueued_n + n;
+    if ((rc = job_enqueue(ctx->db, specs, n, more + ctx->enqueued_n, err)) == RC_OK)
+        ctx->enqueued_n += n;
+    return rc;
+}
+
+enum outcome
+ctx_outcome(const struct job_ctx *ctx, enum rc rc)
+{
+    if (ctx->lost)
+        return OUTCOME_LOST;
+    return rc == RC_OK ? OUTCOME_DONE : rc == RC_INVALID ? OUTCOME_DEAD : OUTCOME_RETRY;
+}
