@@ -103,7 +103,7 @@ def issue(record):
     fields = custom_fields(record)
     for slug, column in OWN_FIELDS.items():
         row[column] = fields.pop(slug, None)
-    row["custom_fields"] = fields
+    row["custom_fields"] = {slug: value for slug, value in fields.items() if value is not None}
     return row
 
 
