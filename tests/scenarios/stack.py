@@ -409,9 +409,7 @@ class Stack:
                 proc.kill(signal.SIGKILL)  # whoever waits for a held answer is let go
         for proc in ours:
             if proc.alive:
-                proc.expected_end = True
-                os.kill(proc.pid, signal.SIGTERM)
-                os.kill(proc.pid, signal.SIGCONT)
+                proc.ask(signal.SIGTERM)
         end = time.monotonic() + 15
         for proc in ours:
             try:
