@@ -374,6 +374,10 @@ class Stack:
         for table in tables or oracle.TABLES:
             assert self.rows(table, desk) == desk.truth(table)
 
+    def directory(self):
+        """How many accounts and people there are: a pull brings them too."""
+        return len(self.sql("SELECT 1 FROM accounts")) + len(self.sql("SELECT 1 FROM users"))
+
     def fingerprint(self):
         """Every desk row's place and version: changes with any write, even one that writes the same."""
         return {t: {r.id: (r.ctid, r.xmin) for r in self.sql(f"SELECT id, ctid::text, xmin::text FROM {t}")} for t in oracle.TABLES}
