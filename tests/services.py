@@ -119,13 +119,20 @@ class Proc:
             lines += [line for line in said.splitlines() if line.startswith(("#", "Thread"))]
         return "\n".join(lines)
 
+    def ask(self, sig):
+        """Asks it to end; one that was stopped is woken first. (SIGCONT to one that runs could undo the leak checker's own SIGSTOP.)"""
+        self.expected_end = True
+        with contextlib.suppress(OSError, ProcessLookupError):
+            os.kill(self.pid, sig)
+            if "\nState:\tT" in pathlib.Path(f"/proc/{self.pid}/status").read_text():
+                os.kill(self.pid, signal.SIGCONT)
+
     def stop(self, sig=signal.SIGTERM, timeout=20):
         """Asks, waits, kills. True if asking was enough."""
         self.expected_end = True
         if not self.alive:
             return True
-        os.kill(self.pid, sig)
-        os.kill(self.pid, signal.SIGCONT)
+        self.ask(sig)
         try:
             self._popen.wait(timeout)
             return True

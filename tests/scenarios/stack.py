@@ -374,6 +374,10 @@ class Stack:
         for table in tables or oracle.TABLES:
             assert self.rows(table, desk) == desk.truth(table)
 
+    def directory(self):
+        """How many accounts and people there are: a pull brings them too."""
+        return len(self.sql("SELECT 1 FROM accounts")) + len(self.sql("SELECT 1 FROM users"))
+
     def fingerprint(self):
         """Every desk row's place and version: changes with any write, even one that writes the same."""
         return {t: {r.id: (r.ctid, r.xmin) for r in self.sql(f"SELECT id, ctid::text, xmin::text FROM {t}")} for t in oracle.TABLES}
@@ -409,9 +413,7 @@ class Stack:
                 proc.kill(signal.SIGKILL)  # whoever waits for a held answer is let go
         for proc in ours:
             if proc.alive:
-                proc.expected_end = True
-                os.kill(proc.pid, signal.SIGTERM)
-                os.kill(proc.pid, signal.SIGCONT)
+                proc.ask(signal.SIGTERM)
         end = time.monotonic() + 15
         for proc in ours:
             try:

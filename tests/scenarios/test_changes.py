@@ -38,7 +38,7 @@ def test_edits_with_offset_cursors_are_not_lost(stack):
 
 def test_a_changed_new_reopened_and_quiet_issue(stack):
     """Only what changed is written."""
-    desk = stack.vendor("pylon", issues=100, messages=200)
+    desk = stack.vendor("pylon", issues=100, messages=0)
     stack.scheduler()
     stack.worker(slots=2)
     stack.pulled(desk)

@@ -14,7 +14,7 @@ def test_a_first_pull_brings_exactly_what_the_desk_holds(stack, profile):
     stack.assert_true_to(desk)
     log = stack.sync_log(job)
     assert [a.outcome for a in log] == ["done"]
-    assert log[0].inserted == 400 and log[0].updated == log[0].rejected == 0
+    assert log[0].inserted == 400 + stack.directory() and log[0].updated == log[0].rejected == 0
     assert log[0].fetched == log[0].inserted + log[0].updated + log[0].unchanged + log[0].stale + log[0].rejected
 
 
@@ -25,7 +25,7 @@ def test_a_large_page_is_one_request(stack):
     stack.worker()
     (log,) = stack.sync_log(stack.pulled(desk))
     stack.assert_true_to(desk, "issues")
-    assert log.inserted == 900
+    assert log.inserted == 900 + stack.directory()
     assert desk.pages_served <= 4, "history, what changed meanwhile, and looking for what is older"
 
 

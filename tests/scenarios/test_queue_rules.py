@@ -1,4 +1,6 @@
 """Lock keys, cancelling, retrying, dead jobs, and tenants taking turns."""
+import datetime
+import signal
 
 
 def overlaps(jobs):
@@ -23,7 +25,6 @@ def test_jobs_with_one_lock_key_never_overlap(stack):
 
 def test_a_lock_outlives_a_stopped_holder_only_until_its_job_is_taken_back(stack):
     """The holder is killed: its lock goes with its job, and the one that waited runs."""
-    import signal
     stack.scheduler()
     w1 = stack.worker(slots=1)
     first = stack.noop(lock="k", sleep_ms=1500)
@@ -66,7 +67,8 @@ def test_a_backfill_is_cancelled_with_its_chunks(stack):
     desk = stack.vendor("pylon", issues=300, messages=0, days=300, hold_page=2, settings={"page_size": 50})
     stack.scheduler()
     stack.worker(slots=1)
-    job = stack.cli("backfill", desk.integration).job
+    since = datetime.date.today() - datetime.timedelta(days=300)
+    job = stack.cli("backfill", desk.integration, "--from", since.isoformat()).job
     stack.wait(lambda: stack.sql("SELECT 1 FROM jobs WHERE parent_id = %s", job) and desk.held, what="chunks wait")
     stack.cli("job", "cancel", job)
     desk.release()

@@ -29,7 +29,7 @@ def test_a_killed_child_costs_one_page_and_one_attempt(stack):
     stack.assert_true_to(desk, "issues")
     assert [a.outcome for a in stack.sync_log(job)] == ["crashed", "done"]
     assert stack.job(job).attempt == 1
-    assert [a.inserted for a in stack.sync_log(job)] == [100, 200], "it went on from the last committed page"
+    assert [a.inserted for a in stack.sync_log(job)] == [100, 200 + stack.directory()], "it went on from the last committed page"
 
 
 def test_a_job_that_crashes_three_children_is_dead(stack):
