@@ -45,6 +45,7 @@ db_conf_init(struct db_conf *c, const char *url, const struct db_options *o, str
         .lock_timeout_ms = timeout_or(o->lock_timeout_ms, LOCK_TIMEOUT_MS),
         .idle_tx_timeout_ms = timeout_or(o->idle_tx_timeout_ms, IDLE_TX_TIMEOUT_MS),
         .relaxed_commit = o->relaxed_commit,
+        .by_index = o->by_index,
     };
     /* libpq takes a text without "=" and "://" for a database's name, which is never what a URL was meant to
      * be */
@@ -100,9 +101,10 @@ db_conf_session_sql(const struct db_conf *c, struct buf *out)
         " set_config('DateStyle', 'ISO', false), set_config('bytea_output', 'hex', false),"
         " set_config('client_min_messages', 'warning', false),"
         " set_config('statement_timeout', '%d', false), set_config('lock_timeout', '%d', false),"
-        " set_config('idle_in_transaction_session_timeout', '%d', false)%s",
+        " set_config('idle_in_transaction_session_timeout', '%d', false)%s%s",
         c->statement_timeout_ms, c->lock_timeout_ms, c->idle_tx_timeout_ms,
-        c->relaxed_commit ? ", set_config('synchronous_commit', 'off', false)" : "");
+        c->relaxed_commit ? ", set_config('synchronous_commit', 'off', false)" : "",
+        c->by_index ? ", set_config('enable_seqscan', 'off', false)" : "");
 }
 
 void

@@ -65,7 +65,9 @@ enum rc
 dispatch_create(const char *database_url, int64_t check_ms, struct dispatch **out, struct err *err)
 {
     AUTO(dispatch) d = calloc(1, sizeof *d);
-    const struct db_options o = { .app_name = "deskmill-scheduler/rebuild", .lock_timeout_ms = 1000 };
+    const struct db_options o = { .app_name = "deskmill-scheduler/rebuild",
+                                  .lock_timeout_ms = 1000,
+                                  .by_index = true };
     enum rc rc;
 
     if (d == NULL)

@@ -114,7 +114,9 @@ open_signals(struct scheduler *s, struct err *err)
 enum rc
 scheduler_create(const struct conf *conf, struct scheduler **out, struct err *err)
 {
-    const struct db_options db = { .app_name = "deskmill-scheduler", .lock_timeout_ms = 1000 };
+    const struct db_options db = { .app_name = "deskmill-scheduler",
+                                   .lock_timeout_ms = 1000,
+                                   .by_index = true };
     const char *url = conf_str(conf, "database-url");
     AUTO(scheduler) s = calloc(1, sizeof *s);
     enum rc rc;
