@@ -17,7 +17,6 @@
 
 enum { BUDGET_SEARCH, BUDGET_MESSAGES, BUDGET_ACCOUNTS, BUDGET_CONTACTS, BUDGET_USERS };
 
-/* Calls per minute: the old profile until the answers teach better, never beyond the new one. */
 /* Assumed: the lowest limits that Pylon was ever known to have. It has raised them without notice, and says
  * what is left in each answer: believed up to here. */
 enum { LEARN_MAX = 6000 };
