@@ -295,7 +295,7 @@ settle_args_destroy(struct settle_args *a)
 struct fate {
     const char *state;
     bool charged, crashed;
-    int64_t run_at; /* DB_NO_TIME = keep */
+    int64_t run_at; /* of `scheduled`; DB_NO_TIME: when its children have ended */
 };
 
 static struct fate
@@ -330,7 +330,7 @@ fate_of(const struct settlement *s)
     case OUTCOME_SNOOZE:
         return (struct fate){ .state = "scheduled", .run_at = clock_now() + s->delay_ms * 1000 };
     case OUTCOME_CHILDREN:
-        return (struct fate){ .state = "scheduled", .run_at = DB_INFINITY };
+        return (struct fate){ .state = "scheduled", .run_at = DB_NO_TIME };
     default:
         assert(ends[s->outcome] != NULL);
         return (struct fate){ .state = ends[s->outcome], .run_at = DB_NO_TIME };

@@ -96,7 +96,7 @@ CREATE TABLE deskmill.jobs (
     timeout_s        integer NOT NULL CHECK (timeout_s > 0),
     cancel_requested boolean NOT NULL DEFAULT false,
     created_at       timestamptz NOT NULL DEFAULT now(),
-    run_at           timestamptz NOT NULL DEFAULT now(),
+    run_at           timestamptz DEFAULT now(),
     queued_at        timestamptz,
     started_at       timestamptz,
     progress_at      timestamptz,
@@ -113,7 +113,7 @@ COMMENT ON COLUMN deskmill.jobs.epoch IS 'Raised by each claim; every write of a
 COMMENT ON COLUMN deskmill.jobs.attempt IS 'Failures charged so far. Drains, snoozes and lost workers are not charged.';
 COMMENT ON COLUMN deskmill.jobs.crashes IS 'Children this job has crashed since it last made progress; at 3 it is dead.';
 COMMENT ON COLUMN deskmill.jobs.losses IS 'Workers lost under this job since it last made progress; at 10 it is dead.';
-COMMENT ON COLUMN deskmill.jobs.run_at IS 'Not before this moment; infinity: a parent that waits for its children.';
+COMMENT ON COLUMN deskmill.jobs.run_at IS 'Not before this moment; null: a parent that waits for its children.';
 COMMENT ON COLUMN deskmill.jobs.checkpoint IS 'Where to go on: the whole frozen query, written with each page.';
 COMMENT ON COLUMN deskmill.jobs.progress IS 'Counts of this job so far: pages, fetched, inserted, updated, unchanged, stale, ...';
 CREATE UNIQUE INDEX jobs_lock ON deskmill.jobs (lock_key) WHERE state = 'running' AND lock_key IS NOT NULL;
@@ -195,7 +195,7 @@ CREATE TABLE deskmill.queue_state (
     rebuilt_at  timestamptz,
     leader      text NOT NULL DEFAULT '',
     leader_term bigint NOT NULL DEFAULT 0,
-    leader_until timestamptz NOT NULL DEFAULT '-infinity'
+    leader_until timestamptz NOT NULL DEFAULT 'epoch'
 );
 COMMENT ON TABLE deskmill.queue_state IS 'One row: what Redis must hold for its lists to be trusted, and which scheduler does the work that need not be done twice.';
 INSERT INTO deskmill.queue_state DEFAULT VALUES;

@@ -82,7 +82,7 @@ COMMENT ON COLUMN deskmill.issues.source IS 'Channel: slack, email, chat_widget,
 COMMENT ON COLUMN deskmill.issues.type IS 'conversation or ticket.';
 COMMENT ON COLUMN deskmill.issues.link IS 'Address of the issue in the help desk.';
 COMMENT ON COLUMN deskmill.issues.updated_at IS 'The vendor''s version of the row: an older one never overwrites a newer one.';
-COMMENT ON COLUMN deskmill.issues.closed_at IS 'When it was closed: the vendor''s closing time where given, else the resolution of an issue that is closed now.';
+COMMENT ON COLUMN deskmill.issues.closed_at IS 'When it was closed: the vendor''s closing time where given, else its resolution, which is null again after a reopening.';
 COMMENT ON COLUMN deskmill.issues.latest_message_time IS 'The newest message at the vendor; moves when messages are due to be read again.';
 COMMENT ON COLUMN deskmill.issues.first_response_at IS 'First reply of the team.';
 COMMENT ON COLUMN deskmill.issues.resolution_at IS 'When it was resolved; null again after a reopening.';

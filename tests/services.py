@@ -105,6 +105,20 @@ class Proc:
                 found += [int(p) for p in task.read_text().split()]
         return sorted(found)
 
+    def standing(self):
+        """Where its threads stand, for a person to read: what the kernel says, and the debugger where there is one."""
+        lines = []
+        for pid in [self.pid, *self.children()]:
+            for task in sorted(pathlib.Path(f"/proc/{pid}/task").glob("*")):
+                with contextlib.suppress(OSError):
+                    state = next(line for line in (task / "status").read_text().splitlines() if line.startswith("State"))
+                    lines.append(f"pid {pid} thread {task.name}: {state} in {(task / 'wchan').read_text()}")
+        if shutil.which("gdb"):
+            said = subprocess.run(["gdb", "-p", str(self.pid), "-batch", "-ex", "thread apply all bt 12"], stdin=subprocess.DEVNULL,
+                                  capture_output=True, text=True, timeout=60).stdout
+            lines += [line for line in said.splitlines() if line.startswith(("#", "Thread"))]
+        return "\n".join(lines)
+
     def stop(self, sig=signal.SIGTERM, timeout=20):
         """Asks, waits, kills. True if asking was enough."""
         self.expected_end = True

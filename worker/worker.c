@@ -361,7 +361,7 @@ static enum rc
 make_connections(struct worker *w, struct err *err)
 {
     const char *redis = conf_str(w->conf, "redis-url");
-    struct db_options o = { .app_name = "deskmill-worker", .statement_timeout_ms = 10000, .relaxed_commit = true };
+    struct db_options o = { .app_name = "deskmill-worker", .statement_timeout_ms = 10000, .relaxed_commit = true, .by_index = true };
     enum rc rc;
 
     if ((rc = dba_create(w->loop, conf_str(w->conf, "database-url"), &o, on_db, w, &w->db, err)) != RC_OK)

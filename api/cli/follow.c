@@ -13,7 +13,14 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { POLL_FIRST_MS = 250, POLL_MAX_MS = 1000, AWAY_MAX_S = 30, LINE_MAX_BYTES = 512, BAR_MAX = 24 };
+enum {
+    POLL_FIRST_MS = 250,
+    POLL_MAX_MS = 1000,
+    AWAY_MAX_S = 30,
+    LINE_MAX_BYTES = 512,
+    BAR_MAX = 24,
+    MESSAGES_MAX = 20
+};
 
 static volatile sig_atomic_t interrupted;
 
@@ -85,12 +92,20 @@ measure(struct watch *w, const struct sight *s)
     w->rate_fetched = s->fetched;
 }
 
+/* What `fetched` counts. A pull brings accounts and users along with its issues. */
 static const char *
 noun(const char *kind)
 {
-    if (strcmp(kind, "message_pull") == 0)
-        return "messages";
-    return strncmp(kind, "issue_", 6) == 0 ? "issues" : "records";
+    static const struct {
+        const char *kind, *noun;
+    } nouns[] = { { "message_pull", "messages" },
+                  { "issue_backfill", "issues" },
+                  { "issue_chunk", "issues" } };
+
+    for (size_t i = 0; i < COUNT_OF(nouns); i++)
+        if (strcmp(nouns[i].kind, kind) == 0)
+            return nouns[i].noun;
+    return "records";
 }
 
 /* "12/27 chunks  340 pages  34,000 issues  1,200/s  3m left  (33,000 new, 1,000 changed)": what matters most
@@ -308,38 +323,59 @@ follow_job(struct cli *c, int64_t job, json_t **last)
     return end;
 }
 
-/* The integration's newest message_pull, if it waits or runs; 0 if not. */
-static int64_t
-messages_job(struct cli *c, int64_t integration)
+/* The integration's message_pulls that wait or run now, oldest first; how many there are. */
+static size_t
+messages_jobs(struct cli *c, int64_t integration, int64_t out[static MESSAGES_MAX])
 {
     json_auto_t *answer = NULL;
-    struct buf path = path_begin("/api/v1/jobs?kind=message_pull&limit=1");
-    const json_t *job;
+    struct buf path = path_begin("/api/v1/jobs?kind=message_pull");
+    const json_t *items;
     struct err err = { 0 };
-    char id[32];
-    int status;
+    char text[32];
+    size_t n = 0;
 
-    (void)snprintf(id, sizeof id, "%" PRId64, integration);
-    path_query(&path, "integration", id);
-    status = client_ask(c, "GET", path.data, NULL, &answer, &err);
+    (void)snprintf(text, sizeof text, "%" PRId64, integration);
+    path_query(&path, "integration", text);
+    (void)snprintf(text, sizeof text, "%d", MESSAGES_MAX);
+    path_query(&path, "limit", text);
+    items =
+        client_ask(c, "GET", path.data, NULL, &answer, &err) == 200 ? json_object_get(answer, "items") : NULL;
     buf_fini(&path);
-    job = status == 200 ? json_array_get(json_object_get(answer, "items"), 0) : NULL;
-    return job != NULL && !has_ended(json_text_at(job, "state")) ? json_int_at(job, "id") : 0;
+    for (size_t i = json_array_size(items); i > 0; i--) {
+        const json_t *job = json_array_get(items, i - 1);
+
+        if (!has_ended(json_text_at(job, "state")))
+            out[n++] = json_int_at(job, "id");
+    }
+    return n;
+}
+
+/* Those there are at this moment: a schedule that pulls every minute must not keep us here for ever. */
+static enum ending
+follow_messages(struct cli *c, int64_t integration)
+{
+    int64_t jobs[MESSAGES_MAX];
+    size_t n = messages_jobs(c, integration, jobs);
+    enum ending end = END_OK;
+
+    for (size_t i = 0; i < n && end == END_OK; i++) {
+        if (!c->json)
+            (void)fprintf(stderr, "%s (job %" PRId64 ").\n",
+                          i == 0 ? "The issues are in; now their messages" : "More messages", jobs[i]);
+        end = follow_job(c, jobs[i], NULL);
+    }
+    return end;
 }
 
 enum ending
 follow_pull(struct cli *c, int64_t job)
 {
     json_auto_t *last = NULL;
-    json_auto_t *messages = NULL;
     enum ending end = follow_job(c, job, &last);
-    int64_t next = end == END_OK ? messages_job(c, json_int_at(last, "integration_id")) : 0;
 
     if (c->json && last != NULL)
         show_json(last);
-    if (next == 0)
+    if (end != END_OK || strcmp(json_text_at(last, "kind"), "issue_pull") != 0)
         return end;
-    if (!c->json)
-        (void)fprintf(stderr, "The issues are in; now their messages (job %" PRId64 ").\n", next);
-    return follow_job(c, next, &messages);
+    return follow_messages(c, json_int_at(last, "integration_id"));
 }

@@ -39,8 +39,8 @@ class PullBench:
 
     def run_pull(self):
         """One full pull; seconds it ran for and WAL bytes the whole database wrote meanwhile."""
-        self.sql("UPDATE issues SET messages_read_for = coalesce(latest_message_time, '-infinity')"
-                 " WHERE messages_read_for IS DISTINCT FROM coalesce(latest_message_time, '-infinity')")
+        self.sql("UPDATE issues SET messages_read_for = coalesce(latest_message_time, 'epoch')"
+                 " WHERE messages_read_for IS DISTINCT FROM coalesce(latest_message_time, 'epoch')")
         self.settle()
         before = self.wal()
         job = self.stack.enqueue("issue_pull", self.desk, full=True)

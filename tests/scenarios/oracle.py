@@ -28,7 +28,6 @@ TABLES = {
     "issues": [*ISSUE_COLUMNS, "tags", *ISSUE_TIMES, "closed_at", *OWN_FIELDS.values(), "custom_fields"],
     "messages": ["id", "issue_id", "sender_type", "sender_id", "sender_name", "is_private", "source", "body_text", "body_html", "created_at"],
 }
-CLOSED = {"closed", "closed_duplicate", "closed_silent"}  # the simulator's statuses of the category closed
 BLOCKS = set("p div li tr ul ol table pre blockquote h1 h2 h3 h4 h5 h6 hr br".split())
 SILENT = set("script style head title".split())
 SPACE = re.compile("[ \t\n\v\f\r\u00a0]+")
@@ -100,8 +99,7 @@ def issue(record):
     row = {column: at(record, path) for column, path in ISSUE_COLUMNS.items()}
     row.update((column, instant(record.get(key))) for column, key in ISSUE_TIMES.items())
     row["tags"] = record.get("tags")
-    closed = instant(record.get("closed_at"))
-    row["closed_at"] = closed or (row["resolution_at"] if record.get("state") in CLOSED else None)
+    row["closed_at"] = instant(record.get("closed_at")) or row["resolution_at"]
     fields = custom_fields(record)
     for slug, column in OWN_FIELDS.items():
         row[column] = fields.pop(slug, None)

@@ -4,6 +4,7 @@ Every process logs to a file of its own that is printed when the test fails; eve
 dies by itself, does not stop when asked, or leaves a sanitizer's report fails the test.
 """
 import contextlib
+import datetime
 import json
 import os
 import pathlib
@@ -15,6 +16,7 @@ import time
 
 import psycopg
 import psycopg.rows
+import psycopg.types.datetime
 import redis as redis_client
 import requests
 
@@ -43,6 +45,13 @@ def base_env():
     env.setdefault("UBSAN_OPTIONS", "halt_on_error=1:print_stacktrace=1:exitcode=99")
     env["LC_ALL"] = "C.UTF-8"
     return env
+
+
+class Moment(psycopg.types.datetime.TimestamptzLoader):
+    """Takes infinity too: as the last moment that Python knows."""
+
+    def load(self, data):
+        return datetime.datetime.max.replace(tzinfo=datetime.timezone.utc) if bytes(data) == b"infinity" else super().load(data)
 
 
 class Answer(dict):
@@ -254,8 +263,9 @@ class Stack:
         return json.loads(done.stdout, object_hook=Answer)
 
     def vendor(self, kind="pylon", org="acme", name=None, hold_page=None, settings=None, token="sim-token", given_token=None, schedule=None, **opts):
-        """A simulated desk and its integration. Unlimited and small unless told otherwise; no schedule unless one is given."""
-        options = {"issues": 100, "accounts": 10, "users": 5, "messages": 300, "profile": "none", "token": token, **opts}
+        """A simulated desk and its integration. No schedule, no limits, few issues, and young unless told otherwise: history is read in spans
+        of 30 days, so the pages of 20 days are one walk."""
+        options = {"issues": 100, "accounts": 10, "users": 5, "messages": 300, "days": 20, "profile": "none", "token": token, **opts}
         port_file = self.folder / f"vendorsim-{len(self.desks) + 1}.port"
         proc = self.start("vendorsim", vendor=kind, port_file=port_file, **options)
         port = int(self.wait(lambda: port_file.exists() and port_file.read_text().strip(), what="the simulator listens"))
@@ -308,6 +318,15 @@ class Stack:
             row = self.job(job)
             raise AssertionError(f"{error}\nthe job: {json.dumps(row, default=str)}") from None
 
+    def wake_scheduler(self):
+        """It sleeps until the next moment that it knows of; the api wakes it in the same way."""
+        self.sql("NOTIFY deskmill_scheduler")
+
+    def hasten(self):
+        """Every job that waits for its moment may go now."""
+        self.sql("UPDATE jobs SET run_at = now() WHERE state = 'scheduled' AND run_at < 'infinity' AND run_at > now()")
+        self.wake_scheduler()
+
     def idle(self, timeout=90):
         """Waits until no job waits or runs."""
         self.wait(lambda: not self.sql("SELECT 1 FROM jobs WHERE state IN ('queued', 'running', 'scheduled') LIMIT 1"), timeout, "no job is left")
@@ -327,9 +346,19 @@ class Stack:
 
     def sql(self, text, *params):
         """Rows of a statement (search_path is deskmill); an empty list where there are none."""
-        if self._conn is None or self._conn.closed or self._conn.broken:
+        try:
+            return self._sql(text, params)
+        except psycopg.OperationalError:
+            if self._conn is None or not self._conn.closed:
+                raise
+            self._conn = None  # the server was restarted
+            return self._sql(text, params)
+
+    def _sql(self, text, params):
+        if self._conn is None:
             self._conn = psycopg.connect(self.database_url, autocommit=True, row_factory=psycopg.rows.dict_row,
                                          options="-c search_path=deskmill -c timezone=UTC")
+            self._conn.adapters.register_loader("timestamptz", Moment)
         with self._conn.cursor() as cursor:
             cursor.execute(text, params or None)
             return [Answer(row) for row in cursor.fetchall()] if cursor.description else []
@@ -388,7 +417,7 @@ class Stack:
             try:
                 proc.wait(max(end - time.monotonic(), 0.1))
             except AssertionError:
-                wrong.append(f"{proc.name} did not stop within 15 s of SIGTERM\n{proc.tail()}")
+                wrong.append(f"{proc.name} did not stop within 15 s of SIGTERM\n{proc.tail()}\n{proc.standing()}")
                 proc.stop(signal.SIGKILL)
         for proc in self.procs:
             proc.stop(signal.SIGKILL)

@@ -17,7 +17,7 @@ def test_postgres_restarts_during_a_pull(stack, how):
     desk.release()
     postgres.start()
     stack.wait(lambda: stack.job(job).state != "running" or stack.job(job).progress != {}, 30)
-    stack.sql("UPDATE jobs SET run_at = now() WHERE state = 'scheduled' AND run_at < 'infinity'")
+    stack.hasten()
     stack.wait_job(job, timeout=90)
     stack.pulled(desk)
     stack.assert_true_to(desk)

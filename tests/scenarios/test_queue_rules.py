@@ -82,7 +82,7 @@ def test_a_job_that_fails_is_retried_then_dead_then_retried_by_hand(stack):
     for attempt in (1, 2):
         stack.wait(lambda: stack.job(job).attempt == attempt and stack.job(job).state == "scheduled", what=f"attempt {attempt} has failed")  # noqa: B023
         assert stack.job(job).run_at > stack.sql("SELECT now() AS t")[0].t
-        stack.sql("UPDATE jobs SET run_at = now() WHERE id = %s", job)
+        stack.hasten()
     row = stack.wait_job(job, "dead")
     assert row.attempt == 3 and "as asked" in row.error
     stack.cli("job", "retry", job)

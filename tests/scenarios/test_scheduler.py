@@ -20,6 +20,7 @@ def add_schedules(stack, n, **more):
 def make_due(stack, ids):
     """Their next tick came a second ago."""
     stack.sql("UPDATE schedules SET next_tick = date_trunc('second', now()) - interval '1 second' WHERE id = ANY (%s)", ids)
+    stack.wake_scheduler()
 
 
 def test_two_schedulers_fire_each_tick_once(stack):

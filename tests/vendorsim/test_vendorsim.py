@@ -1114,6 +1114,9 @@ def test_issues_are_made_and_deleted(start):
     left = sim.walk()
     assert len(left) == 51 and victim["id"] not in {i["id"] for i in left}
     assert all(sim.get("/issues/" + i["id"]).status_code == 200 for i in left)
+    while left:
+        requests.delete(sim.url + "/_sim/issues/" + left.pop()["id"], timeout=5)
+        assert all(sim.get("/issues/" + i["id"]).json()["data"] == i for i in left[-12:] + left[:3])
 
 
 def test_a_new_message_moves_the_issue(start):

@@ -251,8 +251,8 @@ put_other_fields(struct record *r, struct field *f, size_t n)
     qsort(f, n, sizeof f[0], compare_fields);
     buf_putc(&r->scratch, '{');
     for (size_t i = 0; i < n; i++) {
-        if (i + 1 < n && same_slug(&f[i], &f[i + 1]))
-            continue;
+        if ((i + 1 < n && same_slug(&f[i], &f[i + 1])) || f[i].value.type == DOC_NULL)
+            continue; /* null means what missing means */
         if (r->scratch.len > at + 1)
             buf_putc(&r->scratch, ',');
         buf_put_json_string(&r->scratch, f[i].slug, f[i].slug_len);
@@ -299,8 +299,18 @@ put_custom_fields(struct record *r, struct doc_value v)
 
 /* ---- the mapping tables; README.md shows them to people ---- */
 
+/* Ids are strings here, so one that is not belongs to no record of Pylon's. */
+static void
+put_id(struct record *r, struct doc_value v)
+{
+    if (v.type == DOC_STRING)
+        record_set(r, 0, v, "id");
+    else
+        record_unreadable(r, "id");
+}
+
 static const struct map issue_map[] = {
-    MAP("id", COL_issues_id),
+    MAP_CALL("id", put_id),
     MAP("number", COL_issues_number),
     MAP("title", COL_issues_title),
     MAP("link", COL_issues_link),
@@ -363,7 +373,7 @@ put_first_domain(struct record *r, struct doc_value v)
 }
 
 static const struct map account_map[] = {
-    MAP("id", COL_accounts_id),
+    MAP_CALL("id", put_id),
     MAP("name", COL_accounts_name),
     MAP_CALL("domain", put_domain),
     MAP_CALL("primary_domain", put_domain),
@@ -395,7 +405,7 @@ put_first_email(struct record *r, struct doc_value v)
 }
 
 static const struct map user_map[] = {
-    MAP("id", COL_users_id),
+    MAP_CALL("id", put_id),
     MAP("name", COL_users_name),
     MAP("email", COL_users_email),
     MAP_CALL("emails", put_first_email),
@@ -452,7 +462,7 @@ put_message_html(struct record *r, struct doc_value v)
 }
 
 static const struct map message_map[] = {
-    MAP("id", COL_messages_id),
+    MAP_CALL("id", put_id),
     MAP_CALL("author", put_author),
     MAP_CALL("message_html", put_message_html),
     MAP("is_private", COL_messages_is_private),
@@ -480,12 +490,9 @@ prepare_tables(void)
 static void
 read_issue(struct record *r, struct doc_value v)
 {
-    const char *state;
-    size_t len = 0;
-
     map_record(&issue_table, r, v);
-    state = record_text(r, COL_issues_state, &len);
-    if (record_is_null(r, COL_issues_closed_at) && state != NULL && len == 6 && memcmp(state, "closed", 6) == 0)
+    /* Pylon gives no closing time; a reopening sets resolution_time back to null. The state would not do: teams have closed states of their own. */
+    if (record_is_null(r, COL_issues_closed_at))
         r->cells[COL_issues_closed_at] = r->cells[COL_issues_resolution_at];
 }
 
@@ -557,6 +564,22 @@ read_cursor(struct doc_value root, struct page *out)
     out->more = true;
 }
 
+/* Records that can't be read are counted and passed over; but if that is all there is, the answer is something else than it should be,
+ * and taking it for the end of a list would lose what is behind it. */
+static enum rc
+check_records(struct doc_value root, const struct page *p, struct err *err)
+{
+    struct doc_value cursor = doc_path(root, "pagination.cursor");
+
+    if (p->rows.fetched > 0 && p->rows.rejected == p->rows.fetched)
+        return err_set(err, RC_PROTOCOL, "none of the %lld records has an id", (long long)p->rows.fetched);
+    if (cursor.type != DOC_NULL && cursor.type != DOC_STRING)
+        return err_set(err, RC_PROTOCOL, "`pagination.cursor` of the answer is no text");
+    if (p->cursor.failed)
+        return err_set(err, RC_PROTOCOL, "the cursor is longer than any cursor should be");
+    return RC_OK;
+}
+
 static enum rc
 read_page(const struct call *c, struct doc_value root, struct record *rec, struct page *out, struct err *err)
 {
@@ -574,9 +597,7 @@ read_page(const struct call *c, struct doc_value root, struct record *rec, struc
             return rc;
     }
     read_cursor(root, out);
-    if (out->cursor.failed)
-        return err_set(err, RC_PROTOCOL, "the cursor is longer than any cursor should be");
-    return RC_OK;
+    return check_records(root, out, err);
 }
 
 /* {"errors": ["text", ...], "code": "snake_case"}; some deployments are said to send objects with a message. */

@@ -13,7 +13,8 @@
  *     no other issue moves up over a page boundary unseen. A window that ends now would lose exactly that neighbour wherever
  *     cursors count rows. This is why settling time is part of the look back, not of the window's end.
  *  3. A change made during a walk of several pages may come too late for its page. So such a walk advances the watermark to the newest
- *     change seen less the time that the walk took: not beyond the vendor's time at its first page. And another round follows at once.
+ *     change seen less the time that the walk took: not beyond the vendor's time at its first page. If it brought anything, another
+ *     round follows at once.
  *  4. After a long silence the live window would be wider than the 30 days the vendor allows. Then closed windows of 20 days come first.
  *     An issue that changes leaves a closed window; so one of several pages is walked until a pass finds nothing to write (at most
  *     3 times).
@@ -279,7 +280,7 @@ live(struct pull *p, struct err *err)
     } else if (o == OUTCOME_DONE) {
         p->passes = 0;
         p->watermark = reached(&k) > p->watermark ? reached(&k) : p->watermark;
-        p->live_done = is_open(&k) && (k.page == 1 || ++p->rounds == ROUNDS_MAX);
+        p->live_done = is_open(&k) && (k.page == 1 || k.wrote == 0 || ++p->rounds == ROUNDS_MAX);
         p->live_at = clock_now();
     }
     walk_fini(&k);
