@@ -68,7 +68,8 @@ choose_id(const char *given, char out[static ID_MAX + 1])
         (void)snprintf(out, ID_MAX + 1, "%s", given);
         return;
     }
-    (void)getrandom(&random, sizeof random, 0);
+    if (getrandom(&random, sizeof random, 0) != (ssize_t)sizeof random)
+        random = (uint64_t)clock_mono(); /* an id for logs needs no secret */
     (void)snprintf(out, ID_MAX + 1, "%016" PRIx64, random);
 }
 

@@ -104,7 +104,7 @@ db_conf_session_sql(const struct db_conf *c, struct buf *out)
         " set_config('idle_in_transaction_session_timeout', '%d', false)%s%s",
         c->statement_timeout_ms, c->lock_timeout_ms, c->idle_tx_timeout_ms,
         c->relaxed_commit ? ", set_config('synchronous_commit', 'off', false)" : "",
-        c->by_index ? ", set_config('enable_seqscan', 'off', false)" : "");
+        c->by_index ? ", set_config('enable_seqscan', 'off', false), set_config('jit', 'off', false)" : "");
 }
 
 void

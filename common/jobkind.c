@@ -122,8 +122,23 @@ put_arg(struct buf *b, const json_t *args, const char *name)
         buf_puts(b, json_string_value(v));
     else if (json_is_integer(v))
         buf_printf(b, "%" PRId64, (int64_t)json_integer_value(v));
+    else if (json_is_true(v))
+        buf_puts(b, name);
+    else if (json_is_false(v))
+        return true;
     else
         return false;
+    return true;
+}
+
+static bool
+strip_question_mark(char *name)
+{
+    size_t n = strlen(name);
+
+    if (n == 0 || name[n - 1] != '?')
+        return false;
+    name[n - 1] = '\0';
     return true;
 }
 
@@ -131,7 +146,7 @@ enum rc
 jobkind_key(const char *pattern, int64_t integration_id, const json_t *args, char **out, struct err *err)
 {
     struct buf b;
-    bool complete = true;
+    bool complete = true, optional;
 
     if (pattern == NULL) {
         *out = NULL;
@@ -147,7 +162,8 @@ jobkind_key(const char *pattern, int64_t integration_id, const json_t *args, cha
             size_t n = strcspn(p + 2, "}");
 
             memcpy(name, p + 2, n < sizeof name ? n : sizeof name - 1);
-            complete = put_arg(&b, args, name);
+            optional = strip_question_mark(name);
+            complete = put_arg(&b, args, name) || optional;
             p += 2 + n;
         } else {
             buf_putc(&b, *p);

@@ -508,10 +508,16 @@ check(struct dispatch *d, struct db *db, struct push *push, struct err *err)
     return rc;
 }
 
+static int64_t
+larger(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
 static enum rc
 check_if_due(struct dispatch *d, struct db *db, struct push *push, struct err *err)
 {
-    int64_t began = clock_mono(), pause = d->check_ms * 1000, took;
+    int64_t began = clock_mono(), took;
     enum rc rc;
 
     if (push_missed(push)) {
@@ -525,8 +531,10 @@ check_if_due(struct dispatch *d, struct db *db, struct push *push, struct err *e
     if (d->hurried > 0)
         d->hurried--;
     if (d->hurried > 0 || d->missing.n > 0)
-        pause = HURRY_MS * 1000 < pause ? HURRY_MS * 1000 : pause;
-    d->next_check = clock_mono() + (took * CHECK_SHARE > pause ? took * CHECK_SHARE : pause);
+        d->next_check = clock_mono() + larger(HURRY_MS * 1000, 2 * took);
+    else
+        d->next_check = clock_mono() + larger(d->check_ms * 1000, CHECK_SHARE * took);
+    log_debug("queue.checked", KV_INT("ms", took / 1000), KV_INT("short", (int64_t)d->missing.n));
     return rc;
 }
 

@@ -43,7 +43,7 @@ const struct conf_option scheduler_options[] = {
     { .name = NULL },
 };
 
-enum { TROUBLE_REST_MS = 1000, CONTENDED_MS = 50, TROUBLE_REPEAT_S = 60 };
+enum { TROUBLE_REST_MS = 1000, CONTENDED_MS = 50, FAR_MS = 86400 * 1000, TROUBLE_REPEAT_S = 60 };
 
 enum part_id {
     PART_NEW,
@@ -162,7 +162,8 @@ fire(struct scheduler *s, enum part_id id, bool fresh, struct err *err)
     size_t n = 0;
     enum rc rc = ticks_batch(s->ticks, s->db, s->push, fresh, &n, err);
 
-    s->parts[id].due = clock_mono() + (n > 0 ? 0 : CONTENDED_MS * MS);
+    if (n == 0)
+        s->parts[id].rest = clock_mono() + CONTENDED_MS * MS; /* another scheduler has what is due */
     return rc;
 }
 
@@ -184,7 +185,8 @@ part_promote(struct scheduler *s, struct err *err)
     size_t n = 0;
     enum rc rc = promote_batch(s->db, s->push, &n, err);
 
-    s->parts[PART_PROMOTE].due = clock_mono() + (n > 0 ? 0 : CONTENDED_MS * MS);
+    if (n == 0)
+        s->parts[PART_PROMOTE].rest = clock_mono() + CONTENDED_MS * MS;
     return rc;
 }
 
@@ -313,16 +315,9 @@ look_ahead(struct scheduler *s, struct err *err)
         enum part_id id = col == 0 ? PART_TICKS : PART_PROMOTE;
         int64_t ms = dbres_i64(res, 0, col);
 
-        if (dbres_null(res, 0, col) || ms > 86400 * 1000)
-            s->parts[id].due = INT64_MAX;
-        else if (ms > 0 || s->parts[id].due < now)
-            s->parts[id].due = now + (ms > 0 ? ms * MS : 0);
-        /* else it is due, but the last batch found it taken by another scheduler: not at once again */
+        s->parts[id].due = dbres_null(res, 0, col) || ms > FAR_MS ? INT64_MAX : now + (ms > 0 ? ms * MS : 0);
     }
-    if (!dbres_bool(res, 0, 2))
-        s->parts[PART_NEW].due = INT64_MAX;
-    else if (s->parts[PART_NEW].due == INT64_MAX)
-        s->parts[PART_NEW].due = now;
+    s->parts[PART_NEW].due = dbres_bool(res, 0, 2) ? now : INT64_MAX;
     return RC_OK;
 }
 

@@ -103,7 +103,8 @@ CREATE TABLE deskmill.jobs (
     ended_at         timestamptz,
     checkpoint       jsonb,
     progress         jsonb,
-    error            text
+    error            text,
+    folded_into      bigint
 ) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000);
 COMMENT ON TABLE deskmill.jobs IS 'Every unit of work. States and who moves them: schema/README.md.';
 COMMENT ON COLUMN deskmill.jobs.priority IS '0 before 1 before 2, within one integration''s turn in its queue.';
@@ -113,6 +114,7 @@ COMMENT ON COLUMN deskmill.jobs.epoch IS 'Raised by each claim; every write of a
 COMMENT ON COLUMN deskmill.jobs.attempt IS 'Failures charged so far. Drains, snoozes and lost workers are not charged.';
 COMMENT ON COLUMN deskmill.jobs.crashes IS 'Children this job has crashed since it last made progress; at 3 it is dead.';
 COMMENT ON COLUMN deskmill.jobs.losses IS 'Workers lost under this job since it last made progress; at 10 it is dead.';
+COMMENT ON COLUMN deskmill.jobs.folded_into IS 'This job never ran: that one, which was under way and came back to wait, does its work too.';
 COMMENT ON COLUMN deskmill.jobs.run_at IS 'Not before this moment; null: a parent that waits for its children.';
 COMMENT ON COLUMN deskmill.jobs.checkpoint IS 'Where to go on: the whole frozen query, written with each page.';
 COMMENT ON COLUMN deskmill.jobs.progress IS 'Counts of this job so far: pages, fetched, inserted, updated, unchanged, stale, ...';

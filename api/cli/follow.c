@@ -287,6 +287,10 @@ watch(struct watch *w, json_t **last)
         look(job, &s);
         measure(w, &s);
         describe(w, &s, text);
+        if (json_int_at(job, "folded_into") > 0) {
+            w->id = json_int_at(job, "folded_into"); /* it never ran: that one does its work */
+            continue;
+        }
         if (has_ended(s.state)) {
             end = conclude(w, job, &s);
             *last = TAKE(job);

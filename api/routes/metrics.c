@@ -156,14 +156,14 @@ static int64_t
 resident_bytes(void)
 {
     FILE *f = fopen("/proc/self/statm", "re");
-    char line[128] = "";
-    char *resident;
+    char line[128];
+    char *resident = NULL;
 
     if (f == NULL)
         return 0;
-    (void)fgets(line, sizeof line, f);
+    if (fgets(line, sizeof line, f) != NULL)
+        resident = strchr(line, ' ');
     (void)fclose(f);
-    resident = strchr(line, ' ');
     return resident != NULL ? strtoll(resident, NULL, 10) * sysconf(_SC_PAGESIZE) : 0;
 }
 

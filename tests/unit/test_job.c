@@ -165,7 +165,7 @@ a_waiting_twin_is_found_and_a_running_one_does_not_count(void **state)
 }
 
 static void
-a_retry_gives_up_its_dedupe_key_to_a_waiting_twin(void **state)
+what_comes_back_to_wait_takes_a_fresh_twins_work_over(void **state)
 {
     struct job_enqueued first, twin;
     struct job job = { 0 };
@@ -175,8 +175,30 @@ a_retry_gives_up_its_dedupe_key_to_a_waiting_twin(void **state)
     first = enqueue("issue_pull", "{}", 1, 0);
     assert_int_equal(claim_as(worker, &first.job_id, 1, &job), 1);
     twin = enqueue("issue_pull", "{}", 1, 0);
+    assert_true(twin.created);
+    settle(&job, OUTCOME_SNOOZE, 60000, "no budget");
+    assert_string_equal(state_of(first.job_id), "scheduled");
+    assert_string_equal(state_of(twin.job_id), "cancelled");
+    assert_int_equal(column(twin.job_id, "folded_into"), first.job_id);
+    assert_int_equal(enqueue("issue_pull", "{}", 1, 0).job_id, first.job_id);
+    job_fini(&job);
+}
+
+static void
+a_retry_gives_up_its_dedupe_key_to_a_twin_that_has_run(void **state)
+{
+    struct job_enqueued first, twin;
+    struct job job = { 0 };
+
+    (void)state;
+    START();
+    first = enqueue("issue_pull", "{}", 1, 0);
+    assert_int_equal(claim_as(worker, &first.job_id, 1, &job), 1);
+    twin = enqueue("issue_pull", "{}", 1, 0);
+    (void)value("UPDATE jobs SET epoch = 1 WHERE state = 'queued'");
     settle(&job, OUTCOME_RETRY, 0, "503");
     assert_string_equal(state_of(first.job_id), "scheduled");
+    assert_string_equal(state_of(twin.job_id), "queued");
     assert_int_equal(value("SELECT count(*) FROM jobs WHERE dedupe_key IS NULL AND attempt = 1 AND error = '503'"), 1);
     assert_int_equal(enqueue("issue_pull", "{}", 1, 0).job_id, twin.job_id);
     job_fini(&job);
@@ -426,7 +448,8 @@ main(void)
     TEST_ONE(a_claim_raises_the_epoch_and_only_one_wins);
     TEST_ONE(a_batch_is_inserted_in_order_and_bad_specs_write_nothing);
     TEST_ONE(a_waiting_twin_is_found_and_a_running_one_does_not_count);
-    TEST_ONE(a_retry_gives_up_its_dedupe_key_to_a_waiting_twin);
+    TEST_ONE(what_comes_back_to_wait_takes_a_fresh_twins_work_over);
+    TEST_ONE(a_retry_gives_up_its_dedupe_key_to_a_twin_that_has_run);
     TEST_ONE(one_lock_key_runs_once_and_the_next_is_named_when_it_is_free);
     TEST_ONE(a_paused_integrations_jobs_wait);
     TEST_ONE(the_fence_refuses_an_old_epoch_and_another_owner);

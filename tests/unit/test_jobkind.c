@@ -48,6 +48,9 @@ static struct key_case {
     { "an argument", "c:%i:%{from}", "{\"from\": \"2026-01-01\"}", "c:7:2026-01-01" },
     { "two arguments", "%{a}-%{b}", "{\"a\": \"x\", \"b\": 5}", "x-5" },
     { "a missing argument means no key", "c:%{from}", "{}", NULL },
+    { "a missing optional argument leaves nothing", "p:%i:%{full?}", "{}", "p:7:" },
+    { "a flag that is set is its name", "p:%i:%{full?}", "{\"full\": true}", "p:7:full" },
+    { "a flag that is not set is nothing", "p:%i:%{full?}", "{\"full\": false}", "p:7:" },
     { "an argument that is no text means no key", "c:%{from}", "{\"from\": null}", NULL },
 };
 
