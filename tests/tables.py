@@ -30,6 +30,10 @@ def printed(command, folder):
 
 def main(folder, write=False):
     wrong = []
+    unbuilt = {command.split()[0] for readme in readmes() for command, _ in blocks(readme) if not (pathlib.Path(folder) / command.split()[0]).exists()}
+    if unbuilt:
+        print(f"not in {folder}: {' '.join(sorted(unbuilt))}")
+        return 1
     for readme in readmes():
         text = readme.read_text()
         right = BLOCK.sub(lambda m: m[1] + printed(m[2], folder) + m[4], text)
