@@ -226,7 +226,14 @@ class Stack:
             proc.worker_id = self.sql("SELECT id FROM workers WHERE pid = %s ORDER BY id DESC LIMIT 1", proc.pid)[0].id
         return proc
 
-    def scheduler(self, ready=True, **opts):
+    def retire(self, worker):
+        """Ends a worker in good order, and waits until Postgres has closed its sessions (and so counted what they wrote)."""
+        worker.kill(signal.SIGTERM)
+        assert worker.wait() == 0
+        self.wait(lambda: not self.sql("SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND application_name LIKE 'deskmill-w%'"),
+                  what=f"the sessions of {worker.name} are closed")
+
+    def scheduler(self, **opts):
         return self.start("deskmill-scheduler", **opts)
 
     def api(self, **opts):
