@@ -174,6 +174,7 @@ COMMENT ON COLUMN deskmill.sync_log.stale IS 'Rows that were older than what the
 COMMENT ON COLUMN deskmill.sync_log.rejected IS 'Records that could not be read (no id, say).';
 COMMENT ON COLUMN deskmill.sync_log.unknown IS 'Fields the connector has no place for, with how often each was seen.';
 CREATE INDEX sync_log_integration ON deskmill.sync_log (integration_id, id);
+CREATE INDEX sync_log_running ON deskmill.sync_log (worker_id) WHERE outcome = 'running';
 CREATE INDEX sync_log_started ON deskmill.sync_log (started_at);
 
 CREATE TABLE deskmill.stream_cursors (
