@@ -9,8 +9,12 @@
 
 enum { FENCE_CALLS_MAX = 16 };
 
-/* The members of struct counts by the names they have in jobs.progress and sync_log, in the order of ctx_log's parameters. */
-#define COUNT_(name) { #name, offsetof(struct counts, name) }
+/* The members of struct counts by the names they have in jobs.progress and sync_log, in the order of
+ * ctx_log's parameters. */
+#define COUNT_(name)                         \
+    {                                        \
+#name, offsetof(struct counts, name) \
+    }
 static const struct {
     const char *name;
     size_t at;
@@ -34,20 +38,26 @@ read_progress(struct job_ctx *ctx, const char *text, struct err *err)
     if ((rc = json_parse_object(text, strlen(text), &ctx->extra_progress, err)) != RC_OK)
         return err_wrap(err, "progress");
     for (size_t i = 0; i < COUNT_OF(count_fields); i++) {
-        *count_at(&ctx->total, i) = json_integer_value(json_object_get(ctx->extra_progress, count_fields[i].name));
+        *count_at(&ctx->total, i) =
+            json_integer_value(json_object_get(ctx->extra_progress, count_fields[i].name));
         (void)json_object_del(ctx->extra_progress, count_fields[i].name);
     }
     return RC_OK;
 }
 
 enum rc
-ctx_init(struct job_ctx *ctx, const struct job *job, const struct conf *conf, struct db *db, struct cache *cache, int control_fd,
-         struct err *err)
+ctx_init(struct job_ctx *ctx, const struct job *job, const struct conf *conf, struct db *db,
+         struct cache *cache, int control_fd, struct err *err)
 {
     enum rc rc;
 
-    *ctx = (struct job_ctx){ .job = job, .conf = conf, .db = db, .cache = cache, .control_fd = control_fd,
-                             .window_from = DB_NO_TIME, .window_to = DB_NO_TIME };
+    *ctx = (struct job_ctx){ .job = job,
+                             .conf = conf,
+                             .db = db,
+                             .cache = cache,
+                             .control_fd = control_fd,
+                             .window_from = DB_NO_TIME,
+                             .window_to = DB_NO_TIME };
     if (job->checkpoint != NULL &&
         (rc = json_parse_object(job->checkpoint, strlen(job->checkpoint), &ctx->checkpoint, err)) != RC_OK)
         return err_wrap(err, "checkpoint");
@@ -159,12 +169,14 @@ push_enqueued(struct job_ctx *ctx)
     struct err err = { 0 };
 
     if (ctx->enqueued_n > 0 && job_push(ctx->cache, ctx->enqueued, ctx->enqueued_n, &err) != RC_OK)
-        log_warn("job.push_failed", KV_INT("jobs", (int64_t)ctx->enqueued_n), KV_ERR(&err)); /* the scheduler's check finds them */
+        log_warn("job.push_failed", KV_INT("jobs", (int64_t)ctx->enqueued_n),
+                 KV_ERR(&err)); /* the scheduler's check finds them */
     ctx->enqueued_n = 0;
 }
 
 static enum rc
-commit(struct job_ctx *ctx, bool begin, const struct db_call *calls, size_t n, json_t **checkpoint, struct err *err)
+commit(struct job_ctx *ctx, bool begin, const struct db_call *calls, size_t n, json_t **checkpoint,
+       struct err *err)
 {
     json_auto_t *progress = progress_json(ctx);
     AUTO_FREE char *progress_text = json_text(progress);
@@ -219,7 +231,8 @@ ctx_commit(struct job_ctx *ctx, struct err *err)
 }
 
 enum rc
-ctx_commit_with(struct job_ctx *ctx, const struct db_call *calls, size_t n, json_t **checkpoint, struct err *err)
+ctx_commit_with(struct job_ctx *ctx, const struct db_call *calls, size_t n, json_t **checkpoint,
+                struct err *err)
 {
     return commit(ctx, false, calls, n, checkpoint, err);
 }

@@ -1,11 +1,14 @@
 /* worker/ctx.h
  * ctx - what a running job may use, and the one way its writes count.
  *
- * A job kind is one function, run(ctx, args, err), that returns how the attempt ended. It runs in a child process of its own, in plain blocking code. Between pages it asks ctx_stop(); every
- * transaction it makes holds the statement ctx_fence(), which moves the job's own row and dies with RC_CONFLICT (DM409) when the job is no longer ours.
+ * A job kind is one function, run(ctx, args, err), that returns how the attempt ended. It runs in a child
+ * process of its own, in plain blocking code. Between pages it asks ctx_stop(); every transaction it makes
+ * holds the statement ctx_fence(), which moves the job's own row and dies with RC_CONFLICT (DM409) when the
+ * job is no longer ours.
  *
- * Ownership: the child makes one ctx per job and destroys it; db, cache and http outlive it (kept for the next job of this child).
- * Threads:   ctx and db belong to the thread that runs the job. A fetching thread may use http, budget and its own doc only.
+ * Ownership: the child makes one ctx per job and destroys it; db, cache and http outlive it (kept for the
+ * next job of this child). Threads:   ctx and db belong to the thread that runs the job. A fetching thread
+ * may use http, budget and its own doc only.
  */
 #ifndef DESKMILL_WORKER_CTX_H
 #define DESKMILL_WORKER_CTX_H
@@ -18,7 +21,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* What the job has done so far, over all its attempts; goes into jobs.progress (json) and, for this attempt alone, into sync_log. */
+/* What the job has done so far, over all its attempts; goes into jobs.progress (json) and, for this attempt
+ * alone, into sync_log. */
 struct counts {
     int64_t requests, bytes, pages, fetched, inserted, updated, unchanged, stale, rejected;
 };
@@ -27,30 +31,33 @@ struct job_ctx {
     const struct job *job;
     const struct conf *conf;
     struct db *db;
-    struct cache *cache;      /* for budgets and for pushing what was enqueued; may be down */
-    int control_fd;           /* the parent: readable when it wants us to stop, at its end when it is gone */
-    json_t *checkpoint;       /* owned; NULL at first: the last one committed. Written with every fenced transaction */
-    json_t *extra_progress;   /* owned; merged into jobs.progress; NULL = nothing */
-    struct counts total;      /* since the job's first attempt: read from job->progress at the start */
-    struct counts attempt;    /* of this attempt */
+    struct cache *cache; /* for budgets and for pushing what was enqueued; may be down */
+    int control_fd;      /* the parent: readable when it wants us to stop, at its end when it is gone */
+    json_t
+        *checkpoint; /* owned; NULL at first: the last one committed. Written with every fenced transaction */
+    json_t *extra_progress;         /* owned; merged into jobs.progress; NULL = nothing */
+    struct counts total;            /* since the job's first attempt: read from job->progress at the start */
+    struct counts attempt;          /* of this attempt */
     int64_t window_from, window_to; /* microseconds, for sync_log; DB_NO_TIME = none */
-    json_t *unknown;          /* owned; field name -> times seen, for sync_log; NULL = none */
-    bool touched;             /* a vendor was called */
-    bool cancel;              /* the last fence said that someone wants the job cancelled */
-    bool lost;                /* a fence refused: no longer ours; nothing more of this attempt counts */
-    bool draining;            /* the parent asked us to stop at the next page */
-    bool unsaved;             /* something was counted since the last commit */
-    int64_t snooze_ms;        /* with OUTCOME_SNOOZE */
-    struct job_enqueued *enqueued; /* rows made in the open transaction, pushed by ctx_commit() */
+    json_t *unknown;                /* owned; field name -> times seen, for sync_log; NULL = none */
+    bool touched;                   /* a vendor was called */
+    bool cancel;                    /* the last fence said that someone wants the job cancelled */
+    bool lost;                      /* a fence refused: no longer ours; nothing more of this attempt counts */
+    bool draining;                  /* the parent asked us to stop at the next page */
+    bool unsaved;                   /* something was counted since the last commit */
+    int64_t snooze_ms;              /* with OUTCOME_SNOOZE */
+    struct job_enqueued *enqueued;  /* rows made in the open transaction, pushed by ctx_commit() */
     size_t enqueued_n, enqueued_cap;
 };
 
 typedef enum outcome (*job_run_fn)(struct job_ctx *ctx, const json_t *args, struct err *err);
 
-enum rc ctx_init(struct job_ctx *ctx, const struct job *job, const struct conf *conf, struct db *db, struct cache *cache, int control_fd, struct err *err);
+enum rc ctx_init(struct job_ctx *ctx, const struct job *job, const struct conf *conf, struct db *db,
+                 struct cache *cache, int control_fd, struct err *err);
 void ctx_fini(struct job_ctx *ctx);
 
-/* Between pages: false = go on; true = end now with *why (OUTCOME_DRAINED when the parent asked, OUTCOME_CANCELLED when a fence said so). If the parent is gone, the process ends here. */
+/* Between pages: false = go on; true = end now with *why (OUTCOME_DRAINED when the parent asked,
+ * OUTCOME_CANCELLED when a fence said so). If the parent is gone, the process ends here. */
 bool ctx_stop(struct job_ctx *ctx, enum outcome *why);
 
 /* Adds to attempt and total. */
@@ -60,15 +67,21 @@ void ctx_unknown(struct job_ctx *ctx, const char *name, int64_t times);
 /* Puts a value into jobs.progress from the next fence on. Takes *value. */
 void ctx_set_progress(struct job_ctx *ctx, const char *key, json_t **value);
 
-/* Runs the fence (own_job with checkpoint and progress) and, if a vendor was touched, the sync_log row of this attempt, in the open transaction, then commits; pushes what job_enqueue_in_ctx() made. RC_CONFLICT: refused;
- * everything was rolled back; end with OUTCOME_LOST (logged as job.refused here). Any other error: rolled back too. */
+/* Runs the fence (own_job with checkpoint and progress) and, if a vendor was touched, the sync_log row of
+ * this attempt, in the open transaction, then commits; pushes what job_enqueue_in_ctx() made. RC_CONFLICT:
+ * refused; everything was rolled back; end with OUTCOME_LOST (logged as job.refused here). Any other error:
+ * rolled back too. */
 enum rc ctx_commit(struct job_ctx *ctx, struct err *err);
-/* The same with statements of the caller's before the fence (cursors, marks), all in one round trip. A new *checkpoint (NULL: the old one stays) is
- * taken when it is committed, and only then: a later commit must not write one whose rows were rolled back. */
-enum rc ctx_commit_with(struct job_ctx *ctx, const struct db_call *calls, size_t n, json_t **checkpoint, struct err *err);
+/* The same with statements of the caller's before the fence (cursors, marks), all in one round trip. A new
+ * *checkpoint (NULL: the old one stays) is taken when it is committed, and only then: a later commit must not
+ * write one whose rows were rolled back. */
+enum rc ctx_commit_with(struct job_ctx *ctx, const struct db_call *calls, size_t n, json_t **checkpoint,
+                        struct err *err);
 /* begin and ctx_commit_with() in one round trip, for what needs no other statement. */
-enum rc ctx_save(struct job_ctx *ctx, const struct db_call *calls, size_t n, json_t **checkpoint, struct err *err);
-/* At the end of an attempt that failed: what it counted since its last commit (requests, bytes) goes into progress and sync_log. A failure of this is let pass. */
+enum rc ctx_save(struct job_ctx *ctx, const struct db_call *calls, size_t n, json_t **checkpoint,
+                 struct err *err);
+/* At the end of an attempt that failed: what it counted since its last commit (requests, bytes) goes into
+ * progress and sync_log. A failure of this is let pass. */
 void ctx_flush(struct job_ctx *ctx);
 /* Undoes the open transaction and forgets what was enqueued in it. */
 void ctx_rollback(struct job_ctx *ctx);

@@ -217,13 +217,14 @@ read_answer(struct fetch *f, const struct call *c, const struct http_res *res, s
 static bool
 is_transient(const struct fetched *r)
 {
-    return r->rc == RC_UNAVAILABLE || r->rc == RC_TIMEOUT || (r->rc == RC_PROTOCOL && r->status >= 200 && r->status <= 299);
+    return r->rc == RC_UNAVAILABLE || r->rc == RC_TIMEOUT ||
+           (r->rc == RC_PROTOCOL && r->status >= 200 && r->status <= 299);
 }
 
 /* One call's answer, or why there is none. */
 static void
-take_answer(struct fetch *f, const struct batch *b, struct fetched *r, const struct call *c, const struct http_res *res,
-            enum rc rc, const struct err *err)
+take_answer(struct fetch *f, const struct batch *b, struct fetched *r, const struct call *c,
+            const struct http_res *res, enum rc rc, const struct err *err)
 {
     r->requests++;
     r->bytes += res->bytes_in;
@@ -245,12 +246,13 @@ without_budget(struct fetch *f, struct batch *b, const size_t *todo, size_t n, i
         struct fetched *r = &b->results[todo[i]];
 
         r->wait_ms = wait_ms > 0 ? wait_ms : 1;
-        r->rc = err_set(&r->err, RC_LIMIT, "%s: no budget for %lld ms", f->in->connector->endpoints[b->calls[0].kind].label,
-                        (long long)r->wait_ms);
+        r->rc = err_set(&r->err, RC_LIMIT, "%s: no budget for %lld ms",
+                        f->in->connector->endpoints[b->calls[0].kind].label, (long long)r->wait_ms);
     }
 }
 
-/* Performs those of the batch that `todo` names, as fast as the budget lets it. False: it ran out for a longer time. */
+/* Performs those of the batch that `todo` names, as fast as the budget lets it. False: it ran out for a
+ * longer time. */
 static bool
 perform(struct fetch *f, struct batch *b, const size_t *todo, size_t n)
 {
@@ -278,7 +280,8 @@ perform(struct fetch *f, struct batch *b, const size_t *todo, size_t n)
 }
 
 static size_t
-select_those(const struct batch *b, bool (*wanted)(const struct fetched *r), size_t todo[static FETCH_PARALLEL])
+select_those(const struct batch *b, bool (*wanted)(const struct fetched *r),
+             size_t todo[static FETCH_PARALLEL])
 {
     size_t n = 0;
 
@@ -294,7 +297,8 @@ is_refused(const struct fetched *r)
     return r->status == 429;
 }
 
-/* After a 429 the budget knows how long it takes: what is short is waited for, the rest is the job's to decide. */
+/* After a 429 the budget knows how long it takes: what is short is waited for, the rest is the job's to
+ * decide. */
 static void
 sit_out_refusals(struct fetch *f, struct batch *b)
 {

@@ -15,7 +15,8 @@ integration_destroy(struct integration *in)
     free(in);
 }
 
-/* settings.limits: {class: calls per minute}, 0 = no limit. What a person states is not learned away upwards. */
+/* settings.limits: {class: calls per minute}, 0 = no limit. What a person states is not learned away upwards.
+ */
 static enum rc
 apply_limits(struct integration *in, const json_t *limits, struct err *err)
 {
@@ -30,17 +31,20 @@ apply_limits(struct integration *in, const json_t *limits, struct err *err)
         while (i < k->nclasses && strcmp(k->classes[i].name, name) != 0)
             i++;
         if (i == k->nclasses)
-            return err_set(err, RC_INVALID, "settings.limits.%.40s: %s has no such class of calls", name, k->name);
-        if (!json_is_integer(value) || json_integer_value(value) < 0 || json_integer_value(value) > LIMIT_MOST)
-            return err_set(err, RC_INVALID, "settings.limits.%s: expected calls per minute, 0 (none) to %d", name,
-                           LIMIT_MOST);
+            return err_set(err, RC_INVALID, "settings.limits.%.40s: %s has no such class of calls", name,
+                           k->name);
+        if (!json_is_integer(value) || json_integer_value(value) < 0 ||
+            json_integer_value(value) > LIMIT_MOST)
+            return err_set(err, RC_INVALID, "settings.limits.%s: expected calls per minute, 0 (none) to %d",
+                           name, LIMIT_MOST);
         in->classes[i].limit = in->classes[i].limit_max = (int)json_integer_value(value);
     }
     return RC_OK;
 }
 
 static enum rc
-setting(const json_t *s, const char *name, int64_t min, int64_t max, int64_t by_default, int64_t *out, struct err *err)
+setting(const json_t *s, const char *name, int64_t min, int64_t max, int64_t by_default, int64_t *out,
+        struct err *err)
 {
     enum rc rc = json_get_int(s, name, min, max, out, err);
 
@@ -64,7 +68,8 @@ apply_settings(struct integration *in, const char *text, struct err *err)
     if ((rc = setting(s, "page_size", 1, k->page_size_max, k->page_size, &page_size, err)) != RC_OK ||
         (rc = setting(s, "lookback_s", 0, 7 * 86400, 300, &in->lookback_s, err)) != RC_OK ||
         (rc = setting(s, "settle_s", 0, 86400, 5, &settle_s, err)) != RC_OK ||
-        (rc = setting(s, "directory_refresh_s", 60, 365 * 86400, 6 * 3600, &in->directory_refresh_s, err)) != RC_OK)
+        (rc = setting(s, "directory_refresh_s", 60, 365 * 86400, 6 * 3600, &in->directory_refresh_s, err)) !=
+            RC_OK)
         return rc;
     in->page_size = (int)page_size;
     if (in->lookback_s < settle_s) /* what settles late is found again by looking back */

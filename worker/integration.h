@@ -1,7 +1,8 @@
 /* worker/integration.h
  * integration - the help desk a job works for: where it is, with what token, within which limits.
  *
- * Ownership: the caller's; the token is wiped when it is destroyed and never leaves this process but in a request's header.
+ * Ownership: the caller's; the token is wiped when it is destroyed and never leaves this process but in a
+ * request's header.
  */
 #ifndef DESKMILL_WORKER_INTEGRATION_H
 #define DESKMILL_WORKER_INTEGRATION_H
@@ -26,8 +27,10 @@ struct integration {
 void integration_destroy(struct integration *in);
 AUTO_DEFINE(integration)
 
-/* RC_NOT_FOUND no such integration; RC_UNAVAILABLE it is paused or refused (says why); RC_DENIED its credentials can't be opened
- * with this worker's key; RC_INVALID its settings or its vendor are wrong, naming the field. */
-enum rc integration_load(struct db *d, const struct conf *conf, int64_t id, struct integration **out, struct err *err);
+/* RC_NOT_FOUND no such integration; RC_UNAVAILABLE it is paused or refused (says why); RC_DENIED its
+ * credentials can't be opened with this worker's key; RC_INVALID its settings or its vendor are wrong, naming
+ * the field. */
+enum rc integration_load(struct db *d, const struct conf *conf, int64_t id, struct integration **out,
+                         struct err *err);
 
 #endif

@@ -8,7 +8,8 @@ jobs_find(const char *kind)
         const char *name;
         job_run_fn run;
     } kinds[] = {
-#define JOB_KIND(name, queue, priority, max_attempts, timeout_s, lock, dedupe, help) { #name, job_run_##name },
+#define JOB_KIND(name, queue, priority, max_attempts, timeout_s, lock, dedupe, help) \
+    { #name, job_run_##name },
 #include "common/jobkind.def"
 #undef JOB_KIND
     };

@@ -18,13 +18,16 @@
 #define IDS_MAX      ((size_t)64 << 20)
 
 #define COLUMN_(t, c, ty) { #c, TYPE_##ty },
-#define TABLE_COLUMNS_(t, kind) static const struct column t##_columns[] = { { "id", TYPE_KEY }, RECORD_##t(COLUMN_) };
+#define TABLE_COLUMNS_(t, kind) \
+    static const struct column t##_columns[] = { { "id", TYPE_KEY }, RECORD_##t(COLUMN_) };
 RECORD_TABLES(TABLE_COLUMNS_)
 
 #define VERSION_VERSIONED(t)   COL_##t##_updated_at
 #define VERSION_UNVERSIONED(t) (-1)
-#define TABLE_(t, kind)                                                                                      \
-    [STREAM_##t] = { .name = #t, .columns = t##_columns, .ncolumns = COL_##t##_COUNT, .version = VERSION_##kind(t) },
+#define TABLE_(t, kind)                                                                               \
+    [STREAM_##t] = {                                                                                  \
+        .name = #t, .columns = t##_columns, .ncolumns = COL_##t##_COUNT, .version = VERSION_##kind(t) \
+    },
 const struct table record_tables[STREAM_COUNT] = { RECORD_TABLES(TABLE_) };
 
 #define FITS_(t, kind) _Static_assert((int)COL_##t##_COUNT <= RECORD_COLUMNS_MAX, "RECORD_COLUMNS_MAX: " #t);
@@ -489,8 +492,8 @@ rows_append(struct rows *r, const struct rows *from, struct err *err)
     buf_put(&r->bytes, from->bytes.data, from->bytes.len);
     buf_put(&r->ids, from->ids.data, from->ids.len);
     if (r->bytes.failed || r->ids.failed)
-        return err_set(err, RC_LIMIT, "%s of several answers take more than %zu MiB", record_tables[r->stream].name,
-                       r->bytes.max >> 20);
+        return err_set(err, RC_LIMIT, "%s of several answers take more than %zu MiB",
+                       record_tables[r->stream].name, r->bytes.max >> 20);
     for (size_t i = 0; i < from->n; i++) {
         if (!row_room(r))
             return err_set(err, RC_INTERNAL, "no memory for a page of %s", record_tables[r->stream].name);
@@ -513,8 +516,9 @@ rows_all_in(const struct rows *r, const struct rows *other)
     for (size_t i = 0, j = 0; i < r->n; i++) {
         const char *id = rows_id(r, i);
 
-        while (j < other->n && (other->row[j].prefix < r->row[i].prefix ||
-                                (other->row[j].prefix == r->row[i].prefix && strcmp(rows_id(other, j), id) < 0)))
+        while (j < other->n &&
+               (other->row[j].prefix < r->row[i].prefix ||
+                (other->row[j].prefix == r->row[i].prefix && strcmp(rows_id(other, j), id) < 0)))
             j++;
         if (j == other->n || strcmp(rows_id(other, j), id) != 0)
             return false;

@@ -1,13 +1,16 @@
 /* worker/records.h
- * records - the canonical records (issues, accounts, users, messages): from a vendor's values to rows ready for the sink.
+ * records - the canonical records (issues, accounts, users, messages): from a vendor's values to rows ready
+ * for the sink.
  *
- * A connector fills a `struct record` cell by cell; cells point into the vendor's document or into the record's own scratch
- * space, nothing is copied. rows_add() then encodes it once, in the form PostgreSQL's binary COPY takes, and hashes those bytes:
- * from there on a row is a run of bytes that is either sent or not. Its document may die. (So the page that waits for the
- * sink is one buffer, and an unchanged row costs a hash and no parsing.)
+ * A connector fills a `struct record` cell by cell; cells point into the vendor's document or into the
+ * record's own scratch space, nothing is copied. rows_add() then encodes it once, in the form PostgreSQL's
+ * binary COPY takes, and hashes those bytes: from there on a row is a run of bytes that is either sent or
+ * not. Its document may die. (So the page that waits for the sink is one buffer, and an unchanged row costs a
+ * hash and no parsing.)
  *
- * What can't be read (a time that is none, a number where text should be) is null in its row and counted by name; a record
- * without a usable id is rejected and counted. The columns are the lists in common/sql/records.def.
+ * What can't be read (a time that is none, a number where text should be) is null in its row and counted by
+ * name; a record without a usable id is rejected and counted. The columns are the lists in
+ * common/sql/records.def.
  *
  * Ownership: rows and records are in the caller's storage: init, fini; an all-zero one may be fini'ed.
  * Threads:   one thread at a time.
@@ -52,8 +55,8 @@ RECORD_TABLES(RECORD_COLUMNS_)
 #undef RECORD_COLUMNS_
 #undef RECORD_COLUMN_
 
-/* How often each of a few names was seen: fields without a place, values that can't be read. Past TALLY_MAX names the rest
- * is counted as "(others)". */
+/* How often each of a few names was seen: fields without a place, values that can't be read. Past TALLY_MAX
+ * names the rest is counted as "(others)". */
 #define TALLY_MAX  64
 #define TALLY_NAME 80
 struct tally {
@@ -79,15 +82,15 @@ struct cell {
 struct record {
     enum stream stream;
     struct cell cells[RECORD_COLUMNS_MAX];
-    struct buf scratch; /* text made here (JSON, plain text out of HTML), arrays */
+    struct buf scratch;    /* text made here (JSON, plain text out of HTML), arrays */
     struct tally *unknown; /* borrowed */
 };
 void record_init(struct record *r, struct tally *unknown);
 void record_fini(struct record *r);
 void record_reset(struct record *r, enum stream stream);
 
-/* Puts a vendor's value into a column, converted to its type; `field` names it in the tally when it can't be. null and missing
- * leave the column null. Numbers and booleans become text where text is wanted. */
+/* Puts a vendor's value into a column, converted to its type; `field` names it in the tally when it can't be.
+ * null and missing leave the column null. Numbers and booleans become text where text is wanted. */
 void record_set(struct record *r, int col, struct doc_value v, const char *field);
 void record_set_text(struct record *r, int col, const char *s, size_t len); /* borrowed */
 void record_set_number(struct record *r, int col, int64_t v);
@@ -100,12 +103,12 @@ void record_unreadable(struct record *r, const char *field);
 
 /* One record, encoded. */
 struct row {
-    size_t at, len;   /* in rows.bytes: id and columns, each with its length before it */
-    size_t id;        /* in rows.ids: the id, terminated */
-    uint64_t prefix;  /* the id's first bytes, to sort by */
-    int64_t version;  /* DB_NO_TIME = none */
+    size_t at, len;  /* in rows.bytes: id and columns, each with its length before it */
+    size_t id;       /* in rows.ids: the id, terminated */
+    uint64_t prefix; /* the id's first bytes, to sort by */
+    int64_t version; /* DB_NO_TIME = none */
     int64_t hash;
-    char fate;        /* the sink's verdict: n new, c changed, s stale, u unchanged; 0 before */
+    char fate; /* the sink's verdict: n new, c changed, s stale, u unchanged; 0 before */
 };
 
 struct rows {
@@ -113,9 +116,9 @@ struct rows {
     struct buf bytes, ids;
     struct row *row;
     size_t n, cap;
-    int64_t fetched;   /* records seen: n, and those that were rejected or were in the page twice */
+    int64_t fetched; /* records seen: n, and those that were rejected or were in the page twice */
     int64_t rejected, doubled;
-    int64_t newest;    /* the newest version seen; DB_NO_TIME = none */
+    int64_t newest; /* the newest version seen; DB_NO_TIME = none */
 };
 void rows_init(struct rows *r, size_t max_bytes);
 void rows_fini(struct rows *r);
@@ -125,8 +128,8 @@ void rows_trim(struct rows *r, size_t keep);
 
 /* Encodes the record; one without a usable id is only counted. RC_LIMIT past the ceiling. */
 enum rc rows_add(struct rows *r, const struct record *rec, struct err *err);
-/* After the last: sorts by id (so that every transaction takes its row locks in one order) and keeps the newest of those that
- * came twice. */
+/* After the last: sorts by id (so that every transaction takes its row locks in one order) and keeps the
+ * newest of those that came twice. */
 void rows_finish(struct rows *r);
 
 /* Adds the rows of `from`, which are of the same stream; to be finished (again) afterwards. */

@@ -10,13 +10,14 @@
 #define CHUNK       ((size_t)256 << 10) /* of COPY data: goes out while the next is put together */
 enum { HEAD_FIELDS = 3 };
 
-/* A page that a lost connection or a deadlock ended is repeated after these pauses. A restart of the server takes a few seconds. */
+/* A page that a lost connection or a deadlock ended is repeated after these pauses. A restart of the server
+ * takes a few seconds. */
 static const int pause_ms[] = { 50, 200, 1000, 3000, 5000 };
 
 static const struct {
     enum sql_id ask, copy, stage, copy_stage, update, upsert, stale;
 } statements[STREAM_COUNT] = {
-#define STATEMENTS_(t, kind)                                                                                 \
+#define STATEMENTS_(t, kind)                                                                                \
     [STREAM_##t] = { SQL_sink_ask_##t,    SQL_sink_copy_##t,   SQL_sink_stage_##t, SQL_sink_copy_stage_##t, \
                      SQL_sink_update_##t, SQL_sink_upsert_##t, SQL_sink_stale_##t },
     RECORD_TABLES(STATEMENTS_)
@@ -88,7 +89,8 @@ ask(struct job_ctx *ctx, struct sink_write *w, struct err *err)
             continue;
         rc = question_init(&questions[i], ctx, w->rows[i], err);
         of[n] = i;
-        calls[n++] = (struct db_call){ .id = statements[w->rows[i]->stream].ask, .args = questions[i].args, .n = 4 };
+        calls[n++] =
+            (struct db_call){ .id = statements[w->rows[i]->stream].ask, .args = questions[i].args, .n = 4 };
     }
     if (rc == RC_OK)
         rc = db_pipeline(ctx->db, calls, n, res, err);
@@ -196,7 +198,8 @@ send_asked(struct job_ctx *ctx, const struct rows *rows, struct counts *c, struc
     c->inserted += fresh;
     c->updated += updated;
     c->unchanged += count_fate(rows, 'u');
-    c->stale += count_fate(rows, 's') + changed - updated; /* what changed under our hands is newer than ours */
+    c->stale +=
+        count_fate(rows, 's') + changed - updated; /* what changed under our hands is newer than ours */
     return rc;
 }
 
@@ -214,7 +217,8 @@ send_upsert(struct job_ctx *ctx, const struct rows *rows, struct counts *c, stru
     c->inserted += dbres_i64(wrote, 0, 0);
     c->updated += dbres_i64(wrote, 0, 1);
     c->stale += dbres_i64(stale, 0, 0);
-    c->unchanged += (int64_t)rows->n - dbres_i64(wrote, 0, 0) - dbres_i64(wrote, 0, 1) - dbres_i64(stale, 0, 0);
+    c->unchanged +=
+        (int64_t)rows->n - dbres_i64(wrote, 0, 0) - dbres_i64(wrote, 0, 1) - dbres_i64(stale, 0, 0);
     for (size_t i = 0; i < rows->n; i++)
         rows->row[i].fate = 'c'; /* not known one by one: to be looked at */
     return RC_OK;

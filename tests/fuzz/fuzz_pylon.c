@@ -1,5 +1,5 @@
-/* fuzz_pylon - any answer is read into rows or refused with a reason; a row's cells can be gone through and end where it ends; an error body
- * of any shape becomes one line. The first byte chooses what was asked. */
+/* fuzz_pylon - any answer is read into rows or refused with a reason; a row's cells can be gone through and
+ * end where it ends; an error body of any shape becomes one line. The first byte chooses what was asked. */
 #include "tests/fuzz/fuzz.h"
 #include "worker/connectors/connector.h"
 #include <stdlib.h>

@@ -1,18 +1,22 @@
-/* tests/unit/test_records.c - the lists of columns against the schema, and what becomes of rows: sorted, each id once, the newest kept. */
-#include "worker/records.h"
+/* tests/unit/test_records.c - the lists of columns against the schema, and what becomes of rows: sorted, each
+ * id once, the newest kept. */
 #include "common/clock.h"
 #include "tests/unit/tables.h"
 #include "tests/unit/testdb.h"
+#include "worker/records.h"
 
-static const char *const pg_types[] = { [TYPE_KEY] = "text",    [TYPE_TEXT] = "text",    [TYPE_TIME] = "timestamp with time zone",
-                                        [TYPE_INT] = "bigint",  [TYPE_BOOL] = "boolean", [TYPE_TEXTS] = "ARRAY",
-                                        [TYPE_JSON] = "jsonb" };
+static const char *const pg_types[] = {
+    [TYPE_KEY] = "text",   [TYPE_TEXT] = "text",    [TYPE_TIME] = "timestamp with time zone",
+    [TYPE_INT] = "bigint", [TYPE_BOOL] = "boolean", [TYPE_TEXTS] = "ARRAY",
+    [TYPE_JSON] = "jsonb"
+};
 
 /* Columns that are not a record's: keys and marks of the sink and the jobs. */
 static bool
 is_ours(const char *column)
 {
-    static const char *const ours[] = { "integration_id", "row_hash", "synced_at", "deleted_at", "messages_read_for" };
+    static const char *const ours[] = { "integration_id", "row_hash", "synced_at", "deleted_at",
+                                        "messages_read_for" };
 
     for (size_t i = 0; i < COUNT_OF(ours); i++)
         if (strcmp(ours[i], column) == 0)
@@ -43,9 +47,11 @@ every_column_of_a_table_is_in_its_list(void **state)
         int listed = 0;
         char sql[200];
 
-        (void)snprintf(sql, sizeof sql,
-                       "SELECT column_name, data_type FROM information_schema.columns WHERE table_schema = 'deskmill'"
-                       " AND table_name = '%s'", t->name);
+        (void)snprintf(
+            sql, sizeof sql,
+            "SELECT column_name, data_type FROM information_schema.columns WHERE table_schema = 'deskmill'"
+            " AND table_name = '%s'",
+            t->name);
         assert_int_equal(db_exec_text(db, sql, &r, NULL), RC_OK);
         assert_true(dbres_rows(r) > 0);
         for (int i = 0; i < dbres_rows(r); i++) {
@@ -73,10 +79,13 @@ every_indexed_text_is_a_key(void **state)
     TESTDB_OR_SKIP();
     db = testdb_connect();
     assert_int_equal(
-        db_exec_text(db,
-                     "SELECT DISTINCT c.relname, a.attname FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid"
-                     " JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = ANY (i.indkey) WHERE c.relname IN"
-                     " ('accounts', 'users', 'issues', 'messages') AND a.atttypid = 'text'::regtype", &r, NULL), RC_OK);
+        db_exec_text(
+            db,
+            "SELECT DISTINCT c.relname, a.attname FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid"
+            " JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = ANY (i.indkey) WHERE c.relname IN"
+            " ('accounts', 'users', 'issues', 'messages') AND a.atttypid = 'text'::regtype",
+            &r, NULL),
+        RC_OK);
     assert_true(dbres_rows(r) > 0);
     for (int i = 0; i < dbres_rows(r); i++)
         for (int s = 0; s < STREAM_COUNT; s++)

@@ -1,8 +1,9 @@
-/* tests/unit/test_sink.c - pages into a real Postgres: what is written, what is left alone, who wins, and that a refused page leaves nothing. */
-#include "worker/sink.h"
+/* tests/unit/test_sink.c - pages into a real Postgres: what is written, what is left alone, who wins, and
+ * that a refused page leaves nothing. */
 #include "common/clock.h"
 #include "tests/unit/tables.h"
 #include "tests/unit/testdb.h"
+#include "worker/sink.h"
 #include <inttypes.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -53,13 +54,15 @@ assert_text(const char *sql, const char *want)
 static void
 begin(void)
 {
-    run(db, "TRUNCATE accounts, users, issues, messages, sync_log; DELETE FROM stream_cursors; DELETE FROM jobs;");
+    run(db,
+        "TRUNCATE accounts, users, issues, messages, sync_log; DELETE FROM stream_cursors; DELETE FROM jobs;");
     worker = value("INSERT INTO workers (host, pid, slots, version) VALUES ('h', 1, 1, 'v') RETURNING id");
     job = (struct job){ .worker_id = worker, .epoch = 3, .kind = (char[]){ "issue_pull" } };
     job.integration_id = value("SELECT id FROM integrations");
-    job.id = value("INSERT INTO jobs (kind, queue, state, integration_id, origin, max_attempts, timeout_s, epoch, worker_id, started_at)"
-                   " SELECT 'issue_pull', 'live', 'running', i.id, 'cli', 3, 60, 3, w.id, now() FROM integrations i,"
-                   " (SELECT max(id) AS id FROM workers) w RETURNING id");
+    job.id = value(
+        "INSERT INTO jobs (kind, queue, state, integration_id, origin, max_attempts, timeout_s, epoch, worker_id, started_at)"
+        " SELECT 'issue_pull', 'live', 'running', i.id, 'cli', 3, 60, 3, w.id, now() FROM integrations i,"
+        " (SELECT max(id) AS id FROM workers) w RETURNING id");
     assert_int_equal(ctx_init(&ctx, &job, NULL, db, NULL, -1, NULL), RC_OK);
     ctx.touched = true;
     rows_init(&rows, 1 << 24);
@@ -109,15 +112,15 @@ commit_page(struct counts *c, enum rc (*in_tx)(struct job_ctx *, const struct co
     return rc;
 }
 
-#define PAGE(ins, upd, unch, old)                                                                            \
-    do {                                                                                                     \
-        struct counts c_;                                                                                    \
-        assert_int_equal(commit_page(&c_, NULL), RC_OK);                                                     \
-        assert_int_equal(c_.inserted, ins);                                                                  \
-        assert_int_equal(c_.updated, upd);                                                                   \
-        assert_int_equal(c_.unchanged, unch);                                                                \
-        assert_int_equal(c_.stale, old);                                                                     \
-        assert_int_equal(c_.fetched, c_.inserted + c_.updated + c_.unchanged + c_.stale);                    \
+#define PAGE(ins, upd, unch, old)                                                         \
+    do {                                                                                  \
+        struct counts c_;                                                                 \
+        assert_int_equal(commit_page(&c_, NULL), RC_OK);                                  \
+        assert_int_equal(c_.inserted, ins);                                               \
+        assert_int_equal(c_.updated, upd);                                                \
+        assert_int_equal(c_.unchanged, unch);                                             \
+        assert_int_equal(c_.stale, old);                                                  \
+        assert_int_equal(c_.fetched, c_.inserted + c_.updated + c_.unchanged + c_.stale); \
     } while (0)
 
 static void
@@ -136,7 +139,8 @@ new_changed_unchanged_and_stale_rows_each_get_their_due(void **state)
     add("b", 200, "two, edited");
     add("c", 100, "three");
     PAGE(1, 1, 1, 0);
-    assert_int_equal(value("SELECT xmin::text::bigint FROM issues WHERE id = 'a'"), ctid_a); /* not even touched */
+    assert_int_equal(value("SELECT xmin::text::bigint FROM issues WHERE id = 'a'"),
+                     ctid_a); /* not even touched */
     add("b", 150, "an older page of b");
     PAGE(0, 0, 0, 1);
     assert_text("SELECT title FROM issues WHERE id = 'b'", "two, edited");
@@ -223,14 +227,16 @@ every_type_of_column_arrives_as_it_was(void **state)
     record_set_scratch(&rec, COL_issues_custom_fields, at);
     assert_int_equal(rows_add(&rows, &rec, NULL), RC_OK);
     PAGE(1, 0, 0, 0);
-    assert_text("SELECT concat_ws(' ', id, number, created_at AT TIME ZONE 'UTC', tags::text, custom_fields::text, title IS NULL) FROM issues",
-                "\xc3\xa9 -5 2026-01-01 00:00:00.123456 {a,\"b,\"} {\"a\": \"\xe7\xa9\xba\", \"b\": [1, 2]} t");
+    assert_text(
+        "SELECT concat_ws(' ', id, number, created_at AT TIME ZONE 'UTC', tags::text, custom_fields::text, title IS NULL) FROM issues",
+        "\xc3\xa9 -5 2026-01-01 00:00:00.123456 {a,\"b,\"} {\"a\": \"\xe7\xa9\xba\", \"b\": [1, 2]} t");
     end();
 }
 
 /* ---- another writer ---- */
 
-/* The other writer holds a row uncommitted while we ask, so that to us it is new, and commits it once we wait for it. */
+/* The other writer holds a row uncommitted while we ask, so that to us it is new, and commits it once we wait
+ * for it. */
 static void *
 commit_when_waited_for(void *arg)
 {
@@ -241,7 +247,8 @@ commit_when_waited_for(void *arg)
         AUTO(dbres) r = NULL;
         struct timespec t = { .tv_nsec = 10000000 };
 
-        if (db_exec_text(watch, "SELECT count(*) FROM pg_locks WHERE NOT granted", &r, NULL) == RC_OK && dbres_i64(r, 0, 0) > 0)
+        if (db_exec_text(watch, "SELECT count(*) FROM pg_locks WHERE NOT granted", &r, NULL) == RC_OK &&
+            dbres_i64(r, 0, 0) > 0)
             break;
         (void)nanosleep(&t, NULL);
     }
@@ -256,7 +263,8 @@ they_insert(const char *when)
 
     (void)snprintf(sql, sizeof sql,
                    "BEGIN; INSERT INTO issues (integration_id, id, title, updated_at, row_hash, synced_at)"
-                   " SELECT id, 'b', 'theirs', '%s', 1, now() FROM integrations", when);
+                   " SELECT id, 'b', 'theirs', '%s', 1, now() FROM integrations",
+                   when);
     run(other, sql);
 }
 
@@ -316,7 +324,8 @@ an_update_overtaken_by_a_newer_row_yields(void **state)
     begin();
     add("b", 100, "first");
     PAGE(1, 0, 0, 0);
-    run(other, "BEGIN; UPDATE issues SET title = 'theirs', updated_at = '1970-01-01 00:05:00Z', row_hash = 1 WHERE id = 'b'");
+    run(other,
+        "BEGIN; UPDATE issues SET title = 'theirs', updated_at = '1970-01-01 00:05:00Z', row_hash = 1 WHERE id = 'b'");
     add("b", 200, "ours");
     assert_int_equal(pthread_create(&t, NULL, commit_when_waited_for, NULL), 0);
     assert_int_equal(commit_page(&c, NULL), RC_OK);
@@ -394,7 +403,8 @@ a_lost_connection_repeats_the_page(void **state)
     begin();
     add("a", 100, "one");
     PAGE(1, 0, 0, 0);
-    run(other, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()");
+    run(other,
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()");
     add("a", 200, "two");
     assert_int_equal(commit_page(&c, NULL), RC_OK);
     assert_int_equal(c.updated, 1);

@@ -79,12 +79,24 @@ status_text(int status)
         int status;
         const char *text;
     } known[] = {
-        { 301, "moved permanently" },     { 302, "found elsewhere" },        { 307, "moved for now" },
-        { 308, "moved permanently" },     { 400, "bad request" },            { 401, "credentials refused" },
-        { 402, "payment required" },      { 403, "not permitted" },          { 404, "not found" },
-        { 408, "request timed out" },     { 409, "conflict" },               { 413, "request too large" },
-        { 422, "request not understood" }, { 429, "too many requests" },     { 500, "internal server error" },
-        { 502, "bad gateway" },           { 503, "service unavailable" },    { 504, "gateway timed out" },
+        { 301, "moved permanently" },
+        { 302, "found elsewhere" },
+        { 307, "moved for now" },
+        { 308, "moved permanently" },
+        { 400, "bad request" },
+        { 401, "credentials refused" },
+        { 402, "payment required" },
+        { 403, "not permitted" },
+        { 404, "not found" },
+        { 408, "request timed out" },
+        { 409, "conflict" },
+        { 413, "request too large" },
+        { 422, "request not understood" },
+        { 429, "too many requests" },
+        { 500, "internal server error" },
+        { 502, "bad gateway" },
+        { 503, "service unavailable" },
+        { 504, "gateway timed out" },
     };
 
     for (size_t i = 0; i < COUNT_OF(known); i++)
@@ -145,8 +157,8 @@ connector_error(const struct connector *k, const struct call *c, const struct ht
     if (k->request_id_header != NULL && !http_res_header(res, k->request_id_header, id, sizeof id))
         id[0] = '\0';
     len = (int)(said.len < COMPLAINT_MAX ? said.len : COMPLAINT_MAX);
-    rc = err_set(err, status_rc(res->status), "%s: %d %s%s%.*s%s%s%s", k->endpoints[c->kind].label, res->status,
-                 status_text(res->status), len > 0 ? ": " : "", len, len > 0 ? said.data : "",
+    rc = err_set(err, status_rc(res->status), "%s: %d %s%s%.*s%s%s%s", k->endpoints[c->kind].label,
+                 res->status, status_text(res->status), len > 0 ? ": " : "", len, len > 0 ? said.data : "",
                  id[0] != '\0' ? " (request " : "", id, id[0] != '\0' ? ")" : "");
     buf_fini(&said);
     return rc;

@@ -1,8 +1,9 @@
 /* worker/connectors/connector.h
  * connector - a vendor's API: what may be asked, how it is asked, how an answer becomes records.
  *
- * A vendor is one file that defines `const struct connector connector_<name>` and one row in connectors.def. It knows requests,
- * mapping tables and error bodies; it knows nothing of jobs, budgets, retries or Postgres. README.md: how to add one.
+ * A vendor is one file that defines `const struct connector connector_<name>` and one row in connectors.def.
+ * It knows requests, mapping tables and error bodies; it knows nothing of jobs, budgets, retries or Postgres.
+ * README.md: how to add one.
  *
  * Threads: connectors are constants; their functions may run in any thread, with objects of the caller's.
  */
@@ -21,10 +22,10 @@ enum axis { AXIS_UPDATED, AXIS_CREATED };
 /* One question: a page. Strings are borrowed. */
 struct call {
     enum call_kind kind;
-    enum axis axis;       /* of CALL_ISSUES: the time that from and to are about */
-    int64_t from, to;     /* both included (the connector widens them as its vendor needs); DB_NO_TIME = open */
-    const char *cursor;   /* of the page; NULL = the first */
-    int limit;            /* records wanted; 0 = the integration's page size */
+    enum axis axis;     /* of CALL_ISSUES: the time that from and to are about */
+    int64_t from, to;   /* both included (the connector widens them as its vendor needs); DB_NO_TIME = open */
+    const char *cursor; /* of the page; NULL = the first */
+    int limit;          /* records wanted; 0 = the integration's page size */
     const char *issue_id; /* of CALL_MESSAGES */
 };
 
@@ -65,9 +66,12 @@ struct connector {
     int page_size, page_size_max;
     const char *remaining_header, *request_id_header; /* lower case, or NULL */
 
-    enum rc (*build)(const struct integration *in, const struct call *c, struct request *out, struct err *err);
-    /* RC_PROTOCOL for an answer that is none of this API. `rec` is the caller's, to be reused from page to page. */
-    enum rc (*read)(const struct call *c, struct doc_value root, struct record *rec, struct page *out, struct err *err);
+    enum rc (*build)(const struct integration *in, const struct call *c, struct request *out,
+                     struct err *err);
+    /* RC_PROTOCOL for an answer that is none of this API. `rec` is the caller's, to be reused from page to
+     * page. */
+    enum rc (*read)(const struct call *c, struct doc_value root, struct record *rec, struct page *out,
+                    struct err *err);
     /* Appends the vendor's own sentence out of an error body; nothing if there is none in it. */
     void (*complaint)(struct doc_value root, struct buf *out);
 };
@@ -75,9 +79,10 @@ struct connector {
 /* NULL if unknown. */
 const struct connector *connector_find(const char *vendor);
 
-/* An answer that is not 2xx as an error: endpoint, status, the vendor's sentence (JSON, plain text, HTML or nothing), request id.
- * RC_DENIED 401 and 403, RC_NOT_FOUND 404 and 410, RC_LIMIT 429, RC_UNAVAILABLE 408, 425 and 5xx, RC_PROTOCOL the rest. */
-enum rc connector_error(const struct connector *k, const struct call *c, const struct http_res *res, struct doc *doc,
-                        struct err *err);
+/* An answer that is not 2xx as an error: endpoint, status, the vendor's sentence (JSON, plain text, HTML or
+ * nothing), request id. RC_DENIED 401 and 403, RC_NOT_FOUND 404 and 410, RC_LIMIT 429, RC_UNAVAILABLE 408,
+ * 425 and 5xx, RC_PROTOCOL the rest. */
+enum rc connector_error(const struct connector *k, const struct call *c, const struct http_res *res,
+                        struct doc *doc, struct err *err);
 
 #endif

@@ -1,5 +1,6 @@
 /* worker/jobs/idset.h
- * idset - a few thousand ids, each once. An all-zero one is empty; beyond IDSET_MAX new ids are left out (what it serves are hints).
+ * idset - a few thousand ids, each once. An all-zero one is empty; beyond IDSET_MAX new ids are left out
+ * (what it serves are hints).
  */
 #ifndef DESKMILL_WORKER_JOBS_IDSET_H
 #define DESKMILL_WORKER_JOBS_IDSET_H
@@ -10,9 +11,9 @@
 #define IDSET_MAX 4096
 
 struct idset {
-    const char **ids;   /* owned strings, in the order they came */
+    const char **ids; /* owned strings, in the order they came */
     size_t n;
-    size_t *slots;      /* 1 + index, 0 = free */
+    size_t *slots; /* 1 + index, 0 = free */
 };
 void idset_fini(struct idset *s); /* and empties it */
 void idset_add(struct idset *s, const char *id, size_t len);

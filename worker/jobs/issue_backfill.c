@@ -1,5 +1,6 @@
-/* worker/jobs/issue_backfill.c - fan a span of history out into chunks of 30 days, and sum them up when they have ended. Safe to run
- * twice: all chunks are enqueued in the transaction that notes so in the checkpoint; a run after that only counts. */
+/* worker/jobs/issue_backfill.c - fan a span of history out into chunks of 30 days, and sum them up when they
+ * have ended. Safe to run twice: all chunks are enqueued in the transaction that notes so in the checkpoint;
+ * a run after that only counts. */
 #include "common/clock.h"
 #include "worker/jobs.h"
 #include "worker/jobs/vendor.h"
@@ -25,7 +26,8 @@ find_span(struct job_ctx *ctx, const json_t *args, int64_t *from, int64_t *to, s
         return OUTCOME_DONE;
     if (rc != RC_NOT_FOUND)
         return OUTCOME_DEAD;
-    if ((o = vendor_open(ctx, true, &f, err)) != OUTCOME_DONE || (o = vendor_earliest(ctx, f, *to, from, err)) != OUTCOME_DONE)
+    if ((o = vendor_open(ctx, true, &f, err)) != OUTCOME_DONE ||
+        (o = vendor_earliest(ctx, f, *to, from, err)) != OUTCOME_DONE)
         return o;
     if (*from == DB_NO_TIME)
         *from = *to; /* nothing there: no chunks */
@@ -49,8 +51,11 @@ enqueue_chunks(struct job_ctx *ctx, int64_t from, int64_t to, int64_t n, struct 
         json_t *args = json_pack("{s:o, s:o}", "from", json_time(at), "to", json_time(end));
 
         (void)json_array_append_new(all, args);
-        specs[i] = (struct job_spec){ .kind = "issue_chunk", .args = args, .integration_id = ctx->job->integration_id,
-                                      .parent_id = ctx->job->id, .origin = "job" };
+        specs[i] = (struct job_spec){ .kind = "issue_chunk",
+                                      .args = args,
+                                      .integration_id = ctx->job->integration_id,
+                                      .parent_id = ctx->job->id,
+                                      .origin = "job" };
     }
     if ((rc = db_begin(ctx->db, err)) == RC_OK && n > 0)
         rc = ctx_enqueue(ctx, specs, (size_t)n, err);
@@ -69,13 +74,15 @@ fan_out(struct job_ctx *ctx, const json_t *args, struct err *err)
         return o;
     n = to > from ? (to - from + CHUNK_SPAN - 1) / CHUNK_SPAN : 0;
     if (n > CHUNKS_MAX) {
-        (void)err_set(err, RC_INVALID, "args.from: %" PRId64 " chunks of 30 days are more than %d; begin later", n, CHUNKS_MAX);
+        (void)err_set(err, RC_INVALID,
+                      "args.from: %" PRId64 " chunks of 30 days are more than %d; begin later", n,
+                      CHUNKS_MAX);
         return OUTCOME_DEAD;
     }
     ctx->window_from = from;
     ctx->window_to = to;
-    checkpoint = json_pack("{s:b, s:o, s:o, s:I}", "fanned_out", true, "from", json_time(from), "to", json_time(to), "chunks",
-                           (json_int_t)n);
+    checkpoint = json_pack("{s:b, s:o, s:o, s:I}", "fanned_out", true, "from", json_time(from), "to",
+                           json_time(to), "chunks", (json_int_t)n);
     chunks = json_integer(n);
     ctx_set_progress(ctx, "chunks", &chunks);
     rc = enqueue_chunks(ctx, from, to, n, err);
@@ -92,7 +99,8 @@ fan_out(struct job_ctx *ctx, const json_t *args, struct err *err)
 static enum outcome
 sum_up(struct job_ctx *ctx, struct err *err)
 {
-    static const char *const names[] = { "chunks", "chunks_done", "chunks_dead", "chunks_cancelled", "chunks_left" };
+    static const char *const names[] = { "chunks", "chunks_done", "chunks_dead", "chunks_cancelled",
+                                         "chunks_left" };
     AUTO(dbres) r = NULL;
     int64_t n[COUNT_OF(names)];
     enum rc rc;

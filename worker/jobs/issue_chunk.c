@@ -1,9 +1,11 @@
-/* worker/jobs/issue_chunk.c - bring the issues that were created in one span of a backfill. Safe to run twice: same guards as the
- * live pull, its own cursor in its own checkpoint, and no watermark of anybody's is touched.
+/* worker/jobs/issue_chunk.c - bring the issues that were created in one span of a backfill. Safe to run
+ * twice: same guards as the live pull, its own cursor in its own checkpoint, and no watermark of anybody's is
+ * touched.
  *
- * By created_at, not updated_at: a span of creation times names the same issues whenever it is asked, so chunks neither overlap nor
- * miss one however long the backfill takes; by updated_at an issue would move out of its chunk with each edit, at the worst
- * from one not yet run into one that has. (Nor does the 30 days' limit hold there.) What changes meanwhile is the live pull's. */
+ * By created_at, not updated_at: a span of creation times names the same issues whenever it is asked, so
+ * chunks neither overlap nor miss one however long the backfill takes; by updated_at an issue would move out
+ * of its chunk with each edit, at the worst from one not yet run into one that has. (Nor does the 30 days'
+ * limit hold there.) What changes meanwhile is the live pull's. */
 #include "worker/jobs.h"
 #include "worker/jobs/vendor.h"
 
@@ -26,7 +28,8 @@ run(struct job_ctx *ctx, struct fetch *f, const json_t *args, struct err *err)
 
     if (json_is_true(json_object_get(ctx->checkpoint, "read")))
         return OUTCOME_DONE; /* an earlier attempt committed the last page and could not say so */
-    if ((rc = json_get_time(args, "from", &c.from, err)) != RC_OK || (rc = json_get_time(args, "to", &c.to, err)) != RC_OK) {
+    if ((rc = json_get_time(args, "from", &c.from, err)) != RC_OK ||
+        (rc = json_get_time(args, "to", &c.to, err)) != RC_OK) {
         (void)err_wrap(err, "args");
         return OUTCOME_DEAD;
     }

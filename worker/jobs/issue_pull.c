@@ -1,29 +1,34 @@
-/* worker/jobs/issue_pull.c - bring the changes of an integration's issues since the watermark; the first time, all of them;
- * then accounts and people, when what is known of them is old or lacks someone. Safe to run twice: every page commits together with
- * the place to go on from, and the sink refuses older rows and leaves unchanged ones alone.
+/* worker/jobs/issue_pull.c - bring the changes of an integration's issues since the watermark; the first
+ * time, all of them; then accounts and people, when what is known of them is old or lacks someone. Safe to
+ * run twice: every page commits together with the place to go on from, and the sink refuses older rows and
+ * leaves unchanged ones alone.
  *
  * What must hold, so that no change is lost:
- *  1. The watermark (stream_cursors 'issues') never moves back, moves only in the transaction that commits the last page of a walk, and
- *     only to a value the vendor returned: the newest updated_at seen. Whatever changed up to then has been read, by this walk or by the
- *     walk through history. Our clock only bounds it: not further than 10 minutes ahead of us (one broken record must
- *     not blind us to all that follow), and not more than 20 days behind (a desk that sleeps for months is not searched from its last
- *     change each time; so our clock may be 20 days ahead of the vendor's before that harms).
- *  2. A live walk begins lookback_s before the watermark (what the vendor indexes late) and its window reaches *beyond now*. An issue
- *     that changes while the walk goes through the pages stays in such a window, at its place (the order is by creation), so that
- *     no other issue moves up over a page boundary unseen. A window that ends now would lose exactly that neighbour wherever
- *     cursors count rows. This is why settling time is part of the look back, not of the window's end.
- *  3. A change made during a walk of several pages may come too late for its page. So such a walk advances the watermark to the newest
- *     change seen less the time that the walk took: not beyond the vendor's time at its first page. If it brought anything, another
- *     round follows at once.
- *  4. After a long silence the live window would be wider than the 30 days the vendor allows. Then closed windows of 20 days come first.
- *     An issue that changes leaves a closed window; so one of several pages is walked until a pass finds nothing to write (at most
- *     3 times).
- *  5. History (the first pull, and args.full) goes by created_at, newest first, in windows of 30 days: creation times don't change, so
- *     nothing moves while it is read, edits included, and a team sees its current tickets first. The watermark is set to the newest change
- *     on its very first page: from there on live rounds follow what changes. How far down it has come is in
- *     stream_cursors 'issues_history'; it ends before the earliest issue, found by a few searches for one record, never by "some
- *     empty windows". A job that dies half-way leaves the rest to the next one.
- *  6. A walk is frozen in the checkpoint (window, cursor, page). A cursor that the vendor refuses restarts just that walk. */
+ *  1. The watermark (stream_cursors 'issues') never moves back, moves only in the transaction that commits
+ * the last page of a walk, and only to a value the vendor returned: the newest updated_at seen. Whatever
+ * changed up to then has been read, by this walk or by the walk through history. Our clock only bounds it:
+ * not further than 10 minutes ahead of us (one broken record must not blind us to all that follow), and not
+ * more than 20 days behind (a desk that sleeps for months is not searched from its last change each time; so
+ * our clock may be 20 days ahead of the vendor's before that harms).
+ *  2. A live walk begins lookback_s before the watermark (what the vendor indexes late) and its window
+ * reaches *beyond now*. An issue that changes while the walk goes through the pages stays in such a window,
+ * at its place (the order is by creation), so that no other issue moves up over a page boundary unseen. A
+ * window that ends now would lose exactly that neighbour wherever cursors count rows. This is why settling
+ * time is part of the look back, not of the window's end.
+ *  3. A change made during a walk of several pages may come too late for its page. So such a walk advances
+ * the watermark to the newest change seen less the time that the walk took: not beyond the vendor's time at
+ * its first page. If it brought anything, another round follows at once.
+ *  4. After a long silence the live window would be wider than the 30 days the vendor allows. Then closed
+ * windows of 20 days come first. An issue that changes leaves a closed window; so one of several pages is
+ * walked until a pass finds nothing to write (at most 3 times).
+ *  5. History (the first pull, and args.full) goes by created_at, newest first, in windows of 30 days:
+ * creation times don't change, so nothing moves while it is read, edits included, and a team sees its current
+ * tickets first. The watermark is set to the newest change on its very first page: from there on live rounds
+ * follow what changes. How far down it has come is in stream_cursors 'issues_history'; it ends before the
+ * earliest issue, found by a few searches for one record, never by "some empty windows". A job that dies
+ * half-way leaves the rest to the next one.
+ *  6. A walk is frozen in the checkpoint (window, cursor, page). A cursor that the vendor refuses restarts
+ * just that walk. */
 #include "common/clock.h"
 #include "common/log.h"
 #include "worker/jobs.h"
@@ -49,20 +54,20 @@ struct pull {
     struct fetch *fetch;
     const struct integration *in; /* borrowed from fetch */
     /* stream_cursors */
-    int64_t watermark;    /* DB_NO_TIME: nothing was ever read */
-    int64_t bottom;       /* history is read down to here; DB_NO_TIME = not begun */
+    int64_t watermark; /* DB_NO_TIME: nothing was ever read */
+    int64_t bottom;    /* history is read down to here; DB_NO_TIME = not begun */
     bool history_done;
     int64_t directory_at; /* when it was last read; DB_NO_TIME = never */
     bool directory_lacks; /* noted by an earlier job */
     /* this job */
-    int64_t earliest;     /* no issue is older; DB_NO_TIME = not found out yet */
+    int64_t earliest; /* no issue is older; DB_NO_TIME = not found out yet */
     bool full;
     enum step step;
-    int directory_next;   /* index into the connector's list */
+    int directory_next; /* index into the connector's list */
     bool live_done, directory_done;
-    int64_t live_at;      /* when the last live round ended */
+    int64_t live_at; /* when the last live round ended */
     int rounds, passes;
-    bool again;           /* the closed window just walked needs another pass */
+    bool again;                    /* the closed window just walked needs another pass */
     struct idset accounts, people; /* referred to by issues that were written */
     /* what a page's statements point to */
     struct db_arg args[3][5];
@@ -90,9 +95,9 @@ static json_t *
 save(const struct pull *p, const struct walk *k)
 {
     return json_pack("{s:s, s:o*, s:i, s:b, s:o, s:b, s:o, s:b, s:i}", "step", step_names[p->step], "walk",
-                     k != NULL ? walk_save(k) : NULL, "directory", p->directory_next, "full", p->full, "earliest",
-                     json_time(p->earliest), "live_done", p->live_done, "live_at", json_time(p->live_at), "directory_done",
-                     p->directory_done, "passes", p->passes);
+                     k != NULL ? walk_save(k) : NULL, "directory", p->directory_next, "full", p->full,
+                     "earliest", json_time(p->earliest), "live_done", p->live_done, "live_at",
+                     json_time(p->live_at), "directory_done", p->directory_done, "passes", p->passes);
 }
 
 static bool
@@ -202,8 +207,8 @@ reached(const struct walk *k)
     return clamp(k->page > 1 ? t - took : t, now - WATERMARK_LAG, now + WATERMARK_LEAD);
 }
 
-/* Invariant 4: may something have moved past us in this window? Asked before its last page is written, so the first pass over
- * several pages is never the only one. */
+/* Invariant 4: may something have moved past us in this window? Asked before its last page is written, so the
+ * first pass over several pages is never the only one. */
 static bool
 needs_another_pass(const struct pull *p, const struct walk *k)
 {
@@ -298,10 +303,13 @@ history_page(struct walk *k, bool last, struct sink_write *w, struct err *err)
     (void)err;
     p->ncalls = 0;
     if (last) {
-        add_call(p, SQL_cursor_descend, "issues_history", k->call.from, p->earliest != DB_NO_TIME && k->call.from <= p->earliest);
+        add_call(p, SQL_cursor_descend, "issues_history", k->call.from,
+                 p->earliest != DB_NO_TIME && k->call.from <= p->earliest);
         if (p->watermark == DB_NO_TIME)
             add_call(p, SQL_cursor_advance, "issues",
-                     clamp(k->newest_first == DB_NO_TIME ? 0 : k->newest_first, now - WATERMARK_LAG, now + WATERMARK_LEAD), false);
+                     clamp(k->newest_first == DB_NO_TIME ? 0 : k->newest_first, now - WATERMARK_LAG,
+                           now + WATERMARK_LEAD),
+                     false);
     }
     w->calls = p->calls;
     w->ncalls = p->ncalls;
@@ -439,11 +447,13 @@ directory(struct pull *p, struct err *err)
 static bool
 directory_is_old(const struct pull *p)
 {
-    return p->directory_at == DB_NO_TIME || clock_now() - p->directory_at > p->in->directory_refresh_s * CLOCK_SECOND ||
+    return p->directory_at == DB_NO_TIME ||
+           clock_now() - p->directory_at > p->in->directory_refresh_s * CLOCK_SECOND ||
            (p->directory_lacks && clock_now() - p->directory_at > LACKS_AFTER);
 }
 
-/* Do the issues written now refer to someone we don't know? Too soon after the last reading that is noted for a later job. */
+/* Do the issues written now refer to someone we don't know? Too soon after the last reading that is noted for
+ * a later job. */
 static enum outcome
 look_for_strangers(struct pull *p, struct err *err)
 {
@@ -519,8 +529,12 @@ enum outcome
 job_run_issue_pull(struct job_ctx *ctx, const json_t *args, struct err *err)
 {
     AUTO(fetch) fetch = NULL;
-    struct pull p = { .ctx = ctx, .watermark = DB_NO_TIME, .bottom = DB_NO_TIME, .directory_at = DB_NO_TIME,
-                      .earliest = DB_NO_TIME, .live_at = clock_now() };
+    struct pull p = { .ctx = ctx,
+                      .watermark = DB_NO_TIME,
+                      .bottom = DB_NO_TIME,
+                      .directory_at = DB_NO_TIME,
+                      .earliest = DB_NO_TIME,
+                      .live_at = clock_now() };
     enum outcome o = vendor_open(ctx, false, &fetch, err);
     enum rc rc;
 

@@ -1,9 +1,10 @@
-/* worker/jobs/message_pull.c - read the messages of the issues that changed after they were last read. Safe to run twice: what is due
- * is a query over the issues, answered anew for each run; messages and the mark that they were read commit together.
+/* worker/jobs/message_pull.c - read the messages of the issues that changed after they were last read. Safe
+ * to run twice: what is due is a query over the issues, answered anew for each run; messages and the mark
+ * that they were read commit together.
  *
- * The mark is the latest_message_time that the issue had when it was chosen: if a message comes in between, the issue is due again. One
- * issue whose answer is broken is passed over in this run and stays due; an answer that fails for all of a batch is the vendor's
- * trouble, and the job's reason to come back later. */
+ * The mark is the latest_message_time that the issue had when it was chosen: if a message comes in between,
+ * the issue is due again. One issue whose answer is broken is passed over in this run and stays due; an
+ * answer that fails for all of a batch is the vendor's trouble, and the job's reason to come back later. */
 #include "common/log.h"
 #include "worker/jobs.h"
 #include "worker/jobs/vendor.h"
@@ -25,10 +26,10 @@ struct messages {
     struct fetch *fetch;
     struct item items[CHOSEN_MAX];
     size_t n;
-    struct rows rows;          /* of all items together */
-    const char **passed;       /* owned ids to be left out for the rest of this run */
+    struct rows rows;    /* of all items together */
+    const char **passed; /* owned ids to be left out for the rest of this run */
     size_t npassed, nread;
-    struct err first;          /* why the first was passed over */
+    struct err first; /* why the first was passed over */
 };
 
 static void
@@ -58,8 +59,10 @@ choose(struct messages *m, struct err *err)
     enum rc rc;
 
     forget_items(m);
-    rc = db_run(m->ctx->db, SQL_messages_due,
-                DB_ARGS(db_i64(m->ctx->job->integration_id), db_i64(CHOSEN_MAX), db_texts(m->passed, m->npassed)), &r, err);
+    rc = db_run(
+        m->ctx->db, SQL_messages_due,
+        DB_ARGS(db_i64(m->ctx->job->integration_id), db_i64(CHOSEN_MAX), db_texts(m->passed, m->npassed)), &r,
+        err);
     for (int i = 0; rc == RC_OK && i < dbres_rows(r); i++) {
         m->items[m->n] = (struct item){ .id = strdup(dbres_text(r, i, 0)), .latest = dbres_time(r, i, 1) };
         if (m->items[m->n++].id == NULL)
@@ -111,7 +114,8 @@ take_answer(struct messages *m, struct item *it, struct fetched *r)
 {
     struct err e = { 0 };
 
-    if (r->rc == RC_NOT_FOUND) { /* deleted at the vendor; the issue itself is the consistency check's business */
+    if (r->rc ==
+        RC_NOT_FOUND) { /* deleted at the vendor; the issue itself is the consistency check's business */
         it->state = ITEM_READ;
         return;
     }
@@ -143,7 +147,10 @@ read_batch(struct messages *m, bool *any, struct err *err)
     for (size_t i = 0; i < m->n && n < FETCH_PARALLEL; i++) {
         if (m->items[i].state != ITEM_OPEN)
             continue;
-        calls[n] = (struct call){ .kind = CALL_MESSAGES, .from = DB_NO_TIME, .to = DB_NO_TIME, .issue_id = m->items[i].id,
+        calls[n] = (struct call){ .kind = CALL_MESSAGES,
+                                  .from = DB_NO_TIME,
+                                  .to = DB_NO_TIME,
+                                  .issue_id = m->items[i].id,
                                   .cursor = m->items[i].cursor };
         of[n++] = &m->items[i];
     }

@@ -1,5 +1,5 @@
-/* worker/jobs/noop.c - do nothing, or wait args.sleep_ms; fail with args.fail. Safe to run twice: there is nothing to repeat; a second
- * run waits from the start. */
+/* worker/jobs/noop.c - do nothing, or wait args.sleep_ms; fail with args.fail. Safe to run twice: there is
+ * nothing to repeat; a second run waits from the start. */
 #include "common/clock.h"
 #include "worker/jobs.h"
 #include <time.h>

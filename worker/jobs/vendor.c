@@ -39,7 +39,8 @@ refuse(struct job_ctx *ctx, const struct err *why, struct err *err)
 
     if (rc != RC_OK)
         return ctx_outcome(ctx, rc);
-    log_warn("integration.refused", KV_INT("integration", ctx->job->integration_id), KV_STR("why", why->text));
+    log_warn("integration.refused", KV_INT("integration", ctx->job->integration_id),
+             KV_STR("why", why->text));
     return OUTCOME_DEAD;
 }
 
@@ -97,7 +98,8 @@ newest_before(struct job_ctx *ctx, struct fetch *f, int64_t at, int64_t *created
 enum outcome
 vendor_earliest(struct job_ctx *ctx, struct fetch *f, int64_t before, int64_t *earliest, struct err *err)
 {
-    int64_t none = DB_NO_TIME, some, found, at = before, step = 30 * CLOCK_DAY; /* nothing before `none`, something before `some` */
+    int64_t none = DB_NO_TIME, some, found, at = before,
+            step = 30 * CLOCK_DAY; /* nothing before `none`, something before `some` */
     enum outcome o = newest_before(ctx, f, before, &some, err);
 
     *earliest = DB_NO_TIME;
@@ -121,14 +123,17 @@ enum rc
 vendor_messages_due(struct job_ctx *ctx, const struct counts *wrote, void *arg, struct err *err)
 {
     const bool *look = arg;
-    struct job_spec spec = { .kind = "message_pull", .integration_id = ctx->job->integration_id, .origin = "job" };
+    struct job_spec spec = { .kind = "message_pull",
+                             .integration_id = ctx->job->integration_id,
+                             .origin = "job" };
     AUTO(dbres) due = NULL;
     enum rc rc;
 
     if (!*look)
         return RC_OK;
     if (wrote->inserted == 0) { /* a new issue's messages are due for certain */
-        rc = db_run(ctx->db, SQL_messages_due, DB_ARGS(db_i64(spec.integration_id), db_i64(1), db_texts(NULL, 0)), &due, err);
+        rc = db_run(ctx->db, SQL_messages_due,
+                    DB_ARGS(db_i64(spec.integration_id), db_i64(1), db_texts(NULL, 0)), &due, err);
         if (rc != RC_OK || dbres_rows(due) == 0)
             return rc;
     }
@@ -148,8 +153,13 @@ json_time(int64_t t)
 void
 walk_init(struct walk *k, struct job_ctx *ctx, struct fetch *f, const struct call *question, void *owner)
 {
-    *k = (struct walk){ .ctx = ctx, .fetch = f, .call = *question, .began = clock_now(), .newest = DB_NO_TIME,
-                        .newest_first = DB_NO_TIME, .owner = owner };
+    *k = (struct walk){ .ctx = ctx,
+                        .fetch = f,
+                        .call = *question,
+                        .began = clock_now(),
+                        .newest = DB_NO_TIME,
+                        .newest_first = DB_NO_TIME,
+                        .owner = owner };
 }
 
 void
@@ -163,9 +173,10 @@ walk_fini(struct walk *k)
 json_t *
 walk_save(const struct walk *k)
 {
-    return json_pack("{s:o, s:o, s:s?, s:I, s:o, s:o, s:o}", "from", json_time(k->call.from), "to", json_time(k->call.to),
-                     "cursor", k->cursor, "page", (json_int_t)k->page, "began", json_time(k->began), "newest",
-                     json_time(k->newest), "newest_first", json_time(k->newest_first));
+    return json_pack("{s:o, s:o, s:s?, s:I, s:o, s:o, s:o}", "from", json_time(k->call.from), "to",
+                     json_time(k->call.to), "cursor", k->cursor, "page", (json_int_t)k->page, "began",
+                     json_time(k->began), "newest", json_time(k->newest), "newest_first",
+                     json_time(k->newest_first));
 }
 
 static enum rc
@@ -185,8 +196,10 @@ walk_load(struct walk *k, const json_t *j, struct err *err)
     const char *cursor = json_string_value(json_object_get(j, "cursor"));
     enum rc rc;
 
-    if ((rc = load_time(j, "from", &k->call.from, err)) != RC_OK || (rc = load_time(j, "to", &k->call.to, err)) != RC_OK ||
-        (rc = load_time(j, "began", &k->began, err)) != RC_OK || (rc = load_time(j, "newest", &k->newest, err)) != RC_OK ||
+    if ((rc = load_time(j, "from", &k->call.from, err)) != RC_OK ||
+        (rc = load_time(j, "to", &k->call.to, err)) != RC_OK ||
+        (rc = load_time(j, "began", &k->began, err)) != RC_OK ||
+        (rc = load_time(j, "newest", &k->newest, err)) != RC_OK ||
         (rc = load_time(j, "newest_first", &k->newest_first, err)) != RC_OK)
         return err_wrap(err, "checkpoint");
     k->page = json_integer_value(json_object_get(j, "page"));
@@ -260,8 +273,8 @@ step(struct walk *k, const struct rows *before, const struct page *p, struct err
 
     if (before != NULL && p->rows.n > 0 && rows_all_in(&p->rows, before))
         return err_set(err, RC_PROTOCOL, "%s: page %lld holds nothing but records of page %lld",
-                       fetch_integration(k->fetch)->connector->endpoints[k->call.kind].label, (long long)k->page + 1,
-                       (long long)k->page);
+                       fetch_integration(k->fetch)->connector->endpoints[k->call.kind].label,
+                       (long long)k->page + 1, (long long)k->page);
     free(TAKE(k->cursor));
     if (p->more) {
         if ((rc = note_cursor(k, p->cursor.data, err)) != RC_OK)
@@ -340,7 +353,8 @@ walk_run(struct walk *k, struct err *err)
         }
         if (r->rc != RC_OK)
             return vendor_failure(k->ctx, fetch_integration(k->fetch), r, err);
-        if ((rc = step(k, before, &r->page, err)) != RC_OK || (k->cursor != NULL && (rc = ask_next(k, err)) != RC_OK) ||
+        if ((rc = step(k, before, &r->page, err)) != RC_OK ||
+            (k->cursor != NULL && (rc = ask_next(k, err)) != RC_OK) ||
             (rc = write_page(k, &r->page, err)) != RC_OK)
             return ctx_outcome(k->ctx, rc);
         if (k->cursor == NULL)

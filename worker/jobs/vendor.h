@@ -1,7 +1,9 @@
 /* worker/jobs/vendor.h
- * vendor - what every job that talks to a help desk begins and ends with, and the walk through the pages of one question.
+ * vendor - what every job that talks to a help desk begins and ends with, and the walk through the pages of
+ * one question.
  *
- * A walk's question is frozen: it goes into the job's checkpoint with the cursor, so that whoever continues asks just the same.
+ * A walk's question is frozen: it goes into the job's checkpoint with the cursor, so that whoever continues
+ * asks just the same.
  */
 #ifndef DESKMILL_WORKER_JOBS_VENDOR_H
 #define DESKMILL_WORKER_JOBS_VENDOR_H
@@ -10,22 +12,26 @@
 #include "worker/fetch.h"
 #include "worker/sink.h"
 
-/* Opens the job's integration for fetching. OUTCOME_DONE = ready; else how the attempt ends: snoozed while the integration is
- * paused, dead when it can't work as it is set up. */
+/* Opens the job's integration for fetching. OUTCOME_DONE = ready; else how the attempt ends: snoozed while
+ * the integration is paused, dead when it can't work as it is set up. */
 enum outcome vendor_open(struct job_ctx *ctx, bool bulk, struct fetch **out, struct err *err);
 
-/* How the attempt ends after a call that failed: snooze without budget, dead (and the integration refused) for credentials that
- * were, retry for the rest. */
-enum outcome vendor_failure(struct job_ctx *ctx, const struct integration *in, const struct fetched *r, struct err *err);
+/* How the attempt ends after a call that failed: snooze without budget, dead (and the integration refused)
+ * for credentials that were, retry for the rest. */
+enum outcome vendor_failure(struct job_ctx *ctx, const struct integration *in, const struct fetched *r,
+                            struct err *err);
 
 /* One call on its own. OUTCOME_DONE: *out is its result, which may be an error. */
-enum outcome vendor_ask(struct job_ctx *ctx, struct fetch *f, const struct call *c, struct fetched **out, struct err *err);
+enum outcome vendor_ask(struct job_ctx *ctx, struct fetch *f, const struct call *c, struct fetched **out,
+                        struct err *err);
 
-/* The earliest moment before which no issue was created, to within 30 days, and not after `before`; DB_NO_TIME when there is no issue
- * before that. A few calls for one record each. */
-enum outcome vendor_earliest(struct job_ctx *ctx, struct fetch *f, int64_t before, int64_t *earliest, struct err *err);
+/* The earliest moment before which no issue was created, to within 30 days, and not after `before`;
+ * DB_NO_TIME when there is no issue before that. A few calls for one record each. */
+enum outcome vendor_earliest(struct job_ctx *ctx, struct fetch *f, int64_t before, int64_t *earliest,
+                             struct err *err);
 
-/* Enqueues message_pull if messages are due. A sink_write.in_tx; `arg` points to a bool: also look when nothing was written. */
+/* Enqueues message_pull if messages are due. A sink_write.in_tx; `arg` points to a bool: also look when
+ * nothing was written. */
 enum rc vendor_messages_due(struct job_ctx *ctx, const struct counts *wrote, void *arg, struct err *err);
 
 struct walk {
@@ -39,17 +45,19 @@ struct walk {
     int64_t newest_first; /* the same of the first page alone */
     int64_t wrote;        /* rows inserted or updated, by this attempt */
     int restarts;
-    uint64_t *seen;       /* hashes of the cursors so far */
+    uint64_t *seen; /* hashes of the cursors so far */
     size_t nseen, cap_seen;
-    int status;           /* of the answer that ended the walk, 0 = it did not end by one */
-    bool look;            /* vendor_messages_due's argument */
-    /* Before a page is committed: adds its checkpoint and statements to `w`. cursor, page and newest are already those after it. */
+    int status; /* of the answer that ended the walk, 0 = it did not end by one */
+    bool look;  /* vendor_messages_due's argument */
+    /* Before a page is committed: adds its checkpoint and statements to `w`. cursor, page and newest are
+     * already those after it. */
     enum rc (*on_page)(struct walk *k, bool last, struct sink_write *w, struct err *err);
     /* After it was: the rows' fates are known. NULL = nothing */
     void (*on_committed)(struct walk *k, const struct rows *rows);
     void *owner;
 };
-void walk_init(struct walk *k, struct job_ctx *ctx, struct fetch *f, const struct call *question, void *owner);
+void walk_init(struct walk *k, struct job_ctx *ctx, struct fetch *f, const struct call *question,
+               void *owner);
 void walk_fini(struct walk *k);
 /* For the checkpoint, and back out of it. */
 json_t *walk_save(const struct walk *k);
