@@ -4,9 +4,11 @@
 Ends with the line `N passed, N failed` (and `, N skipped` if there are any) and exits with 0 only if none failed and some passed.
 """
 import argparse
+import contextlib
 import os
 import pathlib
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -87,6 +89,31 @@ def count_ctest(report, tally, returncode):
     return None
 
 
+def end_gently(child):
+    """Asks pytest to take everything down; what it leaves behind dies with it."""
+    with contextlib.suppress(ProcessLookupError, subprocess.TimeoutExpired):
+        child.send_signal(signal.SIGINT)
+        child.wait(30)
+    child.kill()
+    child.wait()
+
+
+@contextlib.contextmanager
+def scratch():
+    """The folder for all that the tests write; Postgres's user may pass through it. Removed at the end, together with what was interrupted."""
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="deskmill-test."))
+    folder.chmod(0o711)
+    os.environ["TMPDIR"] = str(folder)
+    try:
+        yield folder
+    finally:
+        for _ in range(50):  # servers that have lost their parent write until they have ended
+            shutil.rmtree(folder, ignore_errors=True)
+            if not folder.exists():
+                break
+            time.sleep(0.1)
+
+
 def run_scenarios(pattern, fast, workers, tally, folder):
     report = folder / "pytest.xml"
     argv = [sys.executable, "-B", "-m", "pytest", TESTS / "scenarios", TESTS / "isolation", "-q", "-p", "no:cacheprovider", f"--junitxml={report}", "--durations=10"]
@@ -99,9 +126,8 @@ def run_scenarios(pattern, fast, workers, tally, folder):
     child = subprocess.Popen(argv, env=sanitizer_env(os.environ), stdin=subprocess.DEVNULL)
     try:
         returncode = child.wait()
-    except KeyboardInterrupt:
-        child.send_signal(signal.SIGINT)
-        child.wait()
+    except BaseException:
+        end_gently(child)
         raise
     if not report.exists():
         tally.fail("pytest itself")
@@ -129,11 +155,11 @@ def main():
     begun = time.monotonic()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that `finally` stops what was started
     try:
-        with tempfile.TemporaryDirectory(prefix="deskmill-test.") as folder:
+        with scratch() as folder:
             if opts.which != "scenarios":
-                run_units(opts.k, tally, pathlib.Path(folder))
+                run_units(opts.k, tally, folder)
             if opts.which != "unit":
-                run_scenarios(opts.k, opts.fast, opts.n, tally, pathlib.Path(folder))
+                run_scenarios(opts.k, opts.fast, opts.n, tally, folder)
     except KeyboardInterrupt:
         print("interrupted; everything that was started is stopped", file=sys.stderr)
         return 130

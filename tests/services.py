@@ -53,9 +53,9 @@ def listens(port):
 
 
 class Proc:
-    """One process of ours. It dies with the test run, whatever happens to that."""
+    """One process of ours. It gets the signal `orphaned` when the test run dies, whatever that dies of."""
 
-    def __init__(self, name, argv, log, env=None, user=None, cwd="/"):
+    def __init__(self, name, argv, log, env=None, user=None, cwd="/", orphaned="KILL"):
         self.name = name
         self.argv = [str(a) for a in argv]
         self.log_path = pathlib.Path(log)
@@ -63,7 +63,7 @@ class Proc:
         as_user = [f"--reuid={user}", f"--regid={user}", "--init-groups"] if user else []
         with open(self.log_path, "ab") as out:
             self._popen = subprocess.Popen(
-                ["setpriv", "--pdeathsig", "KILL", *as_user, "--", *self.argv],
+                ["setpriv", "--pdeathsig", orphaned, *as_user, "--", *self.argv],
                 stdin=subprocess.DEVNULL, stdout=out, stderr=out, env=env, cwd=cwd, start_new_session=True,
             )
         self.pid = self._popen.pid
@@ -217,7 +217,7 @@ class Postgres:
         options = [f"port={self.port}", "listen_addresses=127.0.0.1", "unix_socket_directories=", "max_connections=200", *relaxed,
                    *self.settings]
         self.proc = Proc(self.name, [PG_BIN / "postgres", "-D", self.folder / "data", *(x for o in options for x in ("-c", o))],
-                         self._log(), user=self.user)
+                         self._log(), user=self.user, orphaned="QUIT")
         wait_until(self._answers, 30, "Postgres accepts connections", alive=[self.proc])
 
     def _log(self):
