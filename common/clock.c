@@ -100,6 +100,7 @@ clock_format(int64_t t, char buf[static CLOCK_TEXT])
     int64_t s = us / CLOCK_SECOND;
     int fraction = (int)(us % CLOCK_SECOND), digits = 6, year, month, day;
     char tail[12] = "Z";
+    int n;
 
     clock_date(days, &year, &month, &day);
     if (fraction != 0) {
@@ -107,8 +108,10 @@ clock_format(int64_t t, char buf[static CLOCK_TEXT])
             fraction /= 10;
         (void)snprintf(tail, sizeof tail, ".%0*dZ", digits, fraction);
     }
-    (void)snprintf(buf, CLOCK_TEXT, "%04d-%02d-%02dT%02d:%02d:%02d%s", year, month, day, (int)(s / 3600),
+    n = snprintf(buf, CLOCK_TEXT, "%04d-%02d-%02dT%02d:%02d:%02d%s", year, month, day, (int)(s / 3600),
                    (int)(s / 60 % 60), (int)(s % 60), tail);
+    assert(n > 0 && n < CLOCK_TEXT);
+    (void)n;
     return buf;
 }
 

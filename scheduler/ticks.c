@@ -180,7 +180,7 @@ decide_row(struct ticks *t, struct batch *b, int row, bool *full, struct err *er
     }
     b->moved_ids[b->nmoved] = id;
     b->moved_last[b->nmoved] = due.n > 0 ? t->scratch[due.n - 1].at : DB_NO_TIME;
-    b->moved_next[b->nmoved++] = due.next == DUE_NONE ? DB_INFINITY : due.next;
+    b->moved_next[b->nmoved++] = due.next == DUE_NONE ? DB_NO_TIME : due.next;
     return due.next == DUE_NONE ? break_schedule(b, id, "cron: has no further tick within 8 years", err)
                                 : RC_OK;
 }

@@ -81,14 +81,14 @@ CREATE TABLE deskmill.jobs (
     state            deskmill.job_state NOT NULL,
     integration_id   bigint REFERENCES deskmill.integrations,
     parent_id        bigint REFERENCES deskmill.jobs,
-    schedule_id      bigint REFERENCES deskmill.schedules ON DELETE SET NULL,
+    schedule_id      bigint,
     tick             timestamptz,
     origin           text NOT NULL,
     args             jsonb NOT NULL DEFAULT '{}',
     lock_key         text,
     dedupe_key       text,
     epoch            integer NOT NULL DEFAULT 0,
-    worker_id        bigint REFERENCES deskmill.workers,
+    worker_id        bigint,
     attempt          integer NOT NULL DEFAULT 0,
     max_attempts     integer NOT NULL CHECK (max_attempts > 0),
     crashes          integer NOT NULL DEFAULT 0,
@@ -114,6 +114,8 @@ COMMENT ON COLUMN deskmill.jobs.epoch IS 'Raised by each claim; every write of a
 COMMENT ON COLUMN deskmill.jobs.attempt IS 'Failures charged so far. Drains, snoozes and lost workers are not charged.';
 COMMENT ON COLUMN deskmill.jobs.crashes IS 'Children this job has crashed since it last made progress; at 3 it is dead.';
 COMMENT ON COLUMN deskmill.jobs.losses IS 'Workers lost under this job since it last made progress; at 10 it is dead.';
+COMMENT ON COLUMN deskmill.jobs.schedule_id IS 'The schedule whose tick it is; no foreign key, so that a schedule can go without a look at every job.';
+COMMENT ON COLUMN deskmill.jobs.worker_id IS 'Who runs it now; no foreign key, as above.';
 COMMENT ON COLUMN deskmill.jobs.folded_into IS 'This job never ran: that one, which was under way and came back to wait, does its work too.';
 COMMENT ON COLUMN deskmill.jobs.run_at IS 'Not before this moment; null: a parent that waits for its children.';
 COMMENT ON COLUMN deskmill.jobs.checkpoint IS 'Where to go on: the whole frozen query, written with each page.';
@@ -172,6 +174,7 @@ COMMENT ON COLUMN deskmill.sync_log.stale IS 'Rows that were older than what the
 COMMENT ON COLUMN deskmill.sync_log.rejected IS 'Records that could not be read (no id, say).';
 COMMENT ON COLUMN deskmill.sync_log.unknown IS 'Fields the connector has no place for, with how often each was seen.';
 CREATE INDEX sync_log_integration ON deskmill.sync_log (integration_id, id);
+CREATE INDEX sync_log_running ON deskmill.sync_log (worker_id) WHERE outcome = 'running';
 CREATE INDEX sync_log_started ON deskmill.sync_log (started_at);
 
 CREATE TABLE deskmill.stream_cursors (

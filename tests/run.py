@@ -46,9 +46,7 @@ def run_units(pattern, tally, folder):
         pg = services.Postgres()
         redis = services.Redis(folder / "redis")
         env = sanitizer_env(os.environ)
-        env.update(CMOCKA_MESSAGE_OUTPUT="TAP", DATABASE_URL=pg.url("postgres"), REDIS_URL=redis.url,
-                   DESKMILL_TEST_DATABASE_URL=pg.url("postgres"), DESKMILL_TEST_REDIS_URL=redis.url,
-                   DESKMILL_SCHEMA_DIR=str(TESTS.parent / "schema"))
+        env.update(CMOCKA_MESSAGE_OUTPUT="TAP", TEST_DATABASE_URL=pg.url("postgres"), TEST_REDIS_URL=redis.url)
         report = folder / "ctest.xml"
         argv = ["ctest", "--test-dir", BUILD, "--output-on-failure", "--timeout", "120", "--output-junit", report, "--no-tests=ignore",
                 "--test-output-size-passed", "1000000", "--test-output-size-failed", "1000000",
@@ -70,7 +68,7 @@ def count_ctest(report, tally, returncode):
         name, text = case.get("name"), case.findtext("system-out") or ""
         failed_before = tally.failed
         plan = re.search(r"^1\.\.(\d+)", text, re.M)
-        lines = re.findall(r"^(ok|not ok) (\d+) - (.*)$", text, re.M)
+        lines = re.findall(r"^(ok|not ok) (\d+)(?: -)? (.*)$", text, re.M)
         for word, _, title in lines:
             if word == "not ok" and "# SKIP" not in title:
                 tally.fail(f"{name}: {title}")
@@ -91,7 +89,7 @@ def count_ctest(report, tally, returncode):
 
 def run_scenarios(pattern, fast, workers, tally, folder):
     report = folder / "pytest.xml"
-    argv = [sys.executable, "-B", "-m", "pytest", TESTS / "scenarios", "-q", "-p", "no:cacheprovider", f"--junitxml={report}", "--durations=10",
+    argv = [sys.executable, "-B", "-m", "pytest", TESTS / "scenarios", TESTS / "isolation", "-q", "-p", "no:cacheprovider", f"--junitxml={report}", "--durations=10",
             "--rootdir", TESTS / "scenarios"]
     if workers > 1:
         argv += ["-n", str(workers)]

@@ -56,6 +56,7 @@ static void
 claim_over(struct worker *w)
 {
     w->claiming = false;
+    worker_maybe_end(w);
     if (w->got >= w->wanted)
         claim_more(w);
     else

@@ -1,7 +1,8 @@
 /* fuzz_json - any bytes are an object or are refused with a reason that does not quote them. An object's text
- * reads back as the same object and is then written the same again; each getter takes a field of its own type
- * and refuses, by name, the rest. */
+ * reads back as the same object and is then written the same again, with its members doubled it is refused;
+ * each getter takes a field of its own type and refuses, by name, the rest. */
 #include "common/auto.h"
+#include "common/buf.h"
 #include "common/clock.h"
 #include "common/json.h"
 #include "tests/fuzz/fuzz.h"
@@ -42,6 +43,23 @@ check_round_trip(const json_t *j)
     MUST(json_equal((json_t *)(uintptr_t)j, again)); /* it takes no const, and changes nothing */
     twice = json_text(again);
     MUST(twice != NULL && strcmp(once, twice) == 0);
+}
+
+/* Every member twice: only the empty object may stay one. */
+static void
+check_duplicates(const json_t *j)
+{
+    AUTO_FREE char *text = json_text(j);
+    json_auto_t *twice = NULL;
+    size_t len = strlen(text), n = json_object_size(j);
+    struct buf b;
+
+    buf_init(&b, 1 << 22);
+    buf_put(&b, text, len - 1);
+    buf_puts(&b, n > 0 ? "," : "");
+    buf_puts(&b, text + 1);
+    MUST(b.failed || parse(b.data, b.len, &twice) == (n > 0 ? RC_INVALID : RC_OK));
+    buf_fini(&b);
 }
 
 /* What a getter must say of a field that is `yes` or is not of its type. */
@@ -105,6 +123,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     if (len > 1 << 16 || parse((const char *)data, len, &j) != RC_OK)
         return 0;
     check_round_trip(j);
+    check_duplicates(j);
     check_only_keys(j);
     json_object_foreach(j, key, v) check_field(j, key, v);
     return 0;

@@ -18,7 +18,7 @@ def test_a_backfill_brings_all_of_history(stack):
     assert 12 <= len(chunks) <= 14 and all(c.state == "done" for c in chunks)
     spans = sorted((c.args["from"], c.args["to"]) for c in chunks)
     assert all(a[1] == b[0] for a, b in zip(spans, spans[1:])), "the chunks leave no gap"
-    assert stack.job(job).progress.get("fetched", 0) >= 400
+    assert stack.cli("job", "show", job).children.progress.fetched >= 400
     assert stack.job(job).attempt == 0
 
 

@@ -80,7 +80,7 @@ def test_many_issues_on_one_timestamp_are_all_brought(stack):
     stack.scheduler()
     stack.worker()
     stack.pulled(desk)
-    moment = datetime.datetime.now(UTC).replace(microsecond=0).isoformat().replace("+00:00", "Z")
+    moment = (datetime.datetime.now(UTC) + datetime.timedelta(seconds=1)).replace(microsecond=0).isoformat().replace("+00:00", "Z")
     some = ids(desk)[:60]
     for issue in some[:40]:
         desk.edit(issue, title="tied", updated_at=moment)
