@@ -89,8 +89,7 @@ def count_ctest(report, tally, returncode):
 
 def run_scenarios(pattern, fast, workers, tally, folder):
     report = folder / "pytest.xml"
-    argv = [sys.executable, "-B", "-m", "pytest", TESTS / "scenarios", TESTS / "isolation", "-q", "-p", "no:cacheprovider", f"--junitxml={report}", "--durations=10",
-            "--rootdir", TESTS / "scenarios"]
+    argv = [sys.executable, "-B", "-m", "pytest", TESTS / "scenarios", TESTS / "isolation", "-q", "-p", "no:cacheprovider", f"--junitxml={report}", "--durations=10"]
     if workers > 1:
         argv += ["-n", str(workers)]
     if pattern:

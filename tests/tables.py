@@ -14,8 +14,8 @@ BLOCK = re.compile(r"(<!-- options: (\S[^\n]*?) -->\n)(.*?)(<!-- /options -->)",
 
 def readmes():
     """The READMEs that hold such a table."""
-    files = subprocess.run(["git", "ls-files", "*README.md"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
-    return [ROOT / f for f in sorted(files) if BLOCK.search((ROOT / f).read_text())]
+    files = (f for f in ROOT.rglob("README.md") if f.relative_to(ROOT).parts[0] not in ("build", ".run", ".git"))
+    return [f for f in sorted(files) if BLOCK.search(f.read_text())]
 
 
 def blocks(readme):
