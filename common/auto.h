@@ -12,10 +12,10 @@
 #include <stddef.h>
 #include <stdlib.h>
 
-#define AUTO_DEFINE(T)                                                                                       \
-    static inline void T##_auto_destroy_(struct T **p)                                                       \
-    {                                                                                                        \
-        T##_destroy(*p);                                                                                     \
+#define AUTO_DEFINE(T)                                 \
+    static inline void T##_auto_destroy_(struct T **p) \
+    {                                                  \
+        T##_destroy(*p);                               \
     }
 #define AUTO(T) __attribute__((cleanup(T##_auto_destroy_))) struct T *
 
@@ -26,11 +26,11 @@ auto_free_(void *p)
 }
 #define AUTO_FREE __attribute__((cleanup(auto_free_)))
 
-#define TAKE(p)                                                                                              \
-    __extension__({                                                                                          \
-        __typeof__(p) take_ = (p);                                                                           \
-        (p) = NULL;                                                                                          \
-        take_;                                                                                               \
+#define TAKE(p)                    \
+    __extension__({                \
+        __typeof__(p) take_ = (p); \
+        (p) = NULL;                \
+        take_;                     \
     })
 
 #define COUNT_OF(a) (sizeof(a) / sizeof((a)[0]))

@@ -1,11 +1,13 @@
 /* common/cache.h
  * cache - one blocking connection to Redis. With cachea.c (the same on a loop) the one user of hiredis.
  *
- * Reconnects by itself on the next call after a failure. Scripts go by hash, and by text when the server does not know the hash. rediss:// works where
- * hiredis_ssl was found at build time and is RC_INVALID with the reason where it was not. URL: redis://[user:password@]host[:port][/db].
+ * Reconnects by itself on the next call after a failure. Scripts go by hash, and by text when the server does
+ * not know the hash. rediss:// works where hiredis_ssl was found at build time and is RC_INVALID with the
+ * reason where it was not. URL: redis://[user:password@]host[:port][/db].
  *
  * Threads: one thread at a time.
- * Errors:  RC_UNAVAILABLE no connection (or LOADING, READONLY, MASTERDOWN); RC_TIMEOUT; RC_LIMIT out of memory (OOM); RC_DENIED (NOAUTH, NOPERM, WRONGPASS); RC_PROTOCOL other error replies.
+ * Errors:  RC_UNAVAILABLE no connection (or LOADING, READONLY, MASTERDOWN); RC_TIMEOUT; RC_LIMIT out of
+ * memory (OOM); RC_DENIED (NOAUTH, NOPERM, WRONGPASS); RC_PROTOCOL other error replies.
  */
 #ifndef DESKMILL_CACHE_H
 #define DESKMILL_CACHE_H
@@ -27,11 +29,12 @@ enum script_id {
 struct reply; /* what Redis answered */
 void reply_destroy(struct reply *r);
 AUTO_DEFINE(reply)
-bool reply_nil(const struct reply *r);                      /* also for r == NULL */
-int64_t reply_int(const struct reply *r);                   /* of an integer, or of a string of digits; else 0 */
-const char *reply_str(const struct reply *r);               /* "" if not a string; binary-safe length below */
-size_t reply_len(const struct reply *r);                    /* bytes of a string, elements of an array, else 0 */
-const struct reply *reply_at(const struct reply *r, size_t i); /* an array's element, borrowed; NULL past the end */
+bool reply_nil(const struct reply *r);        /* also for r == NULL */
+int64_t reply_int(const struct reply *r);     /* of an integer, or of a string of digits; else 0 */
+const char *reply_str(const struct reply *r); /* "" if not a string; binary-safe length below */
+size_t reply_len(const struct reply *r);      /* bytes of a string, elements of an array, else 0 */
+const struct reply *reply_at(const struct reply *r,
+                             size_t i); /* an array's element, borrowed; NULL past the end */
 
 struct cache;
 void cache_destroy(struct cache *c);
@@ -41,13 +44,18 @@ enum rc cache_create(const char *url, int timeout_ms, struct cache **out, struct
 
 /* Words of a command, NULL-terminated: cache_run(c, &r, err, "LLEN", key, NULL). `res` may be NULL. */
 enum rc cache_run(struct cache *c, struct reply **res, struct err *err, ...) __attribute__((sentinel));
-enum rc cache_runv(struct cache *c, size_t argc, const char *const argv[], struct reply **res, struct err *err);
+enum rc cache_runv(struct cache *c, size_t argc, const char *const argv[], struct reply **res,
+                   struct err *err);
 /* `argv` are KEYS (nkeys of them), then ARGV. */
-enum rc cache_script(struct cache *c, enum script_id id, size_t nkeys, size_t argc, const char *const argv[], struct reply **res, struct err *err);
-/* The same command several times over in one round trip: n commands of argc[i] words each, words one after another. Results are not kept; the first error is. */
-enum rc cache_pipeline(struct cache *c, size_t n, const size_t argc[], const char *const words[], struct err *err);
+enum rc cache_script(struct cache *c, enum script_id id, size_t nkeys, size_t argc, const char *const argv[],
+                     struct reply **res, struct err *err);
+/* The same command several times over in one round trip: n commands of argc[i] words each, words one after
+ * another. Results are not kept; the first error is. */
+enum rc cache_pipeline(struct cache *c, size_t n, const size_t argc[], const char *const words[],
+                       struct err *err);
 
-/* Checks that the server's maxmemory-policy is noeviction (INFO memory). RC_INVALID names the policy found and how to set the right one. */
+/* Checks that the server's maxmemory-policy is noeviction (INFO memory). RC_INVALID names the policy found
+ * and how to set the right one. */
 enum rc cache_check_policy(struct cache *c, struct err *err);
 
 /* shared with cachea: host, port and so on out of a URL */

@@ -109,7 +109,7 @@ clock_format(int64_t t, char buf[static CLOCK_TEXT])
         (void)snprintf(tail, sizeof tail, ".%0*dZ", digits, fraction);
     }
     n = snprintf(buf, CLOCK_TEXT, "%04d-%02d-%02dT%02d:%02d:%02d%s", year, month, day, (int)(s / 3600),
-                   (int)(s / 60 % 60), (int)(s % 60), tail);
+                 (int)(s / 60 % 60), (int)(s % 60), tail);
     assert(n > 0 && n < CLOCK_TEXT);
     (void)n;
     return buf;

@@ -1,9 +1,9 @@
 /* common/dbval.h
  * dbval - what goes into a statement and what comes out, for db (blocking) and dba (on a loop) alike.
  *
- * Arguments borrow what they point to for the length of the call. Scalars travel as text; arrays, bytea and times in binary, so an array
- * parameter must be cast in the statement to just its type: $2::int8[], $3::text[], $4::timestamptz[].
- * Results are text. The session's time zone is UTC and its DateStyle ISO.
+ * Arguments borrow what they point to for the length of the call. Scalars travel as text; arrays, bytea and
+ * times in binary, so an array parameter must be cast in the statement to just its type: $2::int8[],
+ * $3::text[], $4::timestamptz[]. Results are text. The session's time zone is UTC and its DateStyle ISO.
  */
 #ifndef DESKMILL_DBVAL_H
 #define DESKMILL_DBVAL_H
@@ -16,7 +16,19 @@
 #include <stdint.h>
 
 struct db_arg {
-    enum db_arg_type { DB_NULL, DB_I64, DB_BOOL, DB_DBL, DB_TEXT, DB_BYTEA, DB_TIME, DB_I64S, DB_TEXTS, DB_TIMES, DB_BOOLS } type;
+    enum db_arg_type {
+        DB_NULL,
+        DB_I64,
+        DB_BOOL,
+        DB_DBL,
+        DB_TEXT,
+        DB_BYTEA,
+        DB_TIME,
+        DB_I64S,
+        DB_TEXTS,
+        DB_TIMES,
+        DB_BOOLS
+    } type;
     size_t n; /* bytes of a text or bytea, elements of an array */
     union {
         int64_t i64; /* DB_TIME: microseconds since 1970 */
@@ -58,8 +70,9 @@ struct db_arg db_times(const int64_t *v, size_t n);     /* DB_NO_TIME elements a
 struct db_arg db_bools(const bool *v, size_t n);
 
 /* DB_ARGS(db_i64(1), db_text("x")) expands to two call arguments: the array and its length. */
-#define DB_ARGS(...)                                                                                         \
-    (const struct db_arg[]){ __VA_ARGS__ }, (sizeof((const struct db_arg[]){ __VA_ARGS__ }) / sizeof(struct db_arg))
+#define DB_ARGS(...)                        \
+    (const struct db_arg[]){ __VA_ARGS__ }, \
+        (sizeof((const struct db_arg[]){ __VA_ARGS__ }) / sizeof(struct db_arg))
 #define DB_NO_ARGS NULL, 0
 
 struct dbres; /* rows; borrowed strings live as long as it does */
@@ -74,8 +87,10 @@ size_t dbres_len(const struct dbres *r, int row, int col);
 int64_t dbres_i64(const struct dbres *r, int row, int col); /* 0 where null */
 double dbres_dbl(const struct dbres *r, int row, int col);
 bool dbres_bool(const struct dbres *r, int row, int col);
-int64_t dbres_time(const struct dbres *r, int row, int col); /* of a timestamptz or date; DB_NO_TIME where null or infinite */
+int64_t dbres_time(const struct dbres *r, int row,
+                   int col); /* of a timestamptz or date; DB_NO_TIME where null or infinite */
 /* *out is the caller's to free(). RC_NOT_FOUND where null. */
-enum rc dbres_bytea(const struct dbres *r, int row, int col, unsigned char **out, size_t *len, struct err *err);
+enum rc dbres_bytea(const struct dbres *r, int row, int col, unsigned char **out, size_t *len,
+                    struct err *err);
 
 #endif

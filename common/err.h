@@ -32,13 +32,14 @@ struct err {
     char text[512];
 };
 
-/* Sets code and sentence and returns the code, so that `return err_set(...)` reads well. `e` may be NULL. A macro, so that compiler and analyzer, which see one file
- * at a time, know that what comes back is the code given and not RC_OK. */
-#define err_set(e, code, ...)                                                                                \
-    __extension__({                                                                                          \
-        enum rc rc_ = (code);                                                                                \
-        err_set_((e), rc_, __VA_ARGS__);                                                                     \
-        rc_;                                                                                                 \
+/* Sets code and sentence and returns the code, so that `return err_set(...)` reads well. `e` may be NULL. A
+ * macro, so that compiler and analyzer, which see one file at a time, know that what comes back is the code
+ * given and not RC_OK. */
+#define err_set(e, code, ...)            \
+    __extension__({                      \
+        enum rc rc_ = (code);            \
+        err_set_((e), rc_, __VA_ARGS__); \
+        rc_;                             \
     })
 void err_set_(struct err *e, enum rc rc, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 

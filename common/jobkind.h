@@ -1,5 +1,6 @@
 /* common/jobkind.h
- * jobkind - what every process knows of a kind of job: its queue, limits, keys and arguments. What it does is the worker's.
+ * jobkind - what every process knows of a kind of job: its queue, limits, keys and arguments. What it does is
+ * the worker's.
  *
  * Threads: constants.
  */
@@ -25,10 +26,14 @@ struct jobkind {
 extern const struct jobkind jobkinds[];
 const struct jobkind *jobkind_find(const char *name); /* NULL if unknown */
 
-/* Checks arguments against the kind: unknown or missing ones, wrong types, `from` not before `to`. RC_INVALID names the field. */
-enum rc jobkind_check_args(const struct jobkind *k, const json_t *args, int64_t integration_id, struct err *err);
+/* Checks arguments against the kind: unknown or missing ones, wrong types, `from` not before `to`. RC_INVALID
+ * names the field. */
+enum rc jobkind_check_args(const struct jobkind *k, const json_t *args, int64_t integration_id,
+                           struct err *err);
 
-/* Fills in a key pattern; *out is the caller's to free(), NULL where the pattern is NULL or an argument it names is missing. */
-enum rc jobkind_key(const char *pattern, int64_t integration_id, const json_t *args, char **out, struct err *err);
+/* Fills in a key pattern; *out is the caller's to free(), NULL where the pattern is NULL or an argument it
+ * names is missing. */
+enum rc jobkind_key(const char *pattern, int64_t integration_id, const json_t *args, char **out,
+                    struct err *err);
 
 #endif

@@ -221,5 +221,6 @@ queue_drop(struct cache *c, enum queue_name queue, int64_t integration_id, struc
     char integration[NUMBER_BYTES];
 
     (void)snprintf(integration, sizeof integration, "%" PRId64, integration_id);
-    return cache_script(c, SCRIPT_queue_drop, 0, 2, (const char *[]){ queue_names[queue], integration }, NULL, err);
+    return cache_script(c, SCRIPT_queue_drop, 0, 2, (const char *[]){ queue_names[queue], integration }, NULL,
+                        err);
 }

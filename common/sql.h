@@ -1,8 +1,10 @@
 /* common/sql.h
- * sql - every statement of Deskmill, named. The rows are in common/sql/<subject>.def, listed in common/sql/all.def:
+ * sql - every statement of Deskmill, named. The rows are in common/sql/<subject>.def, listed in
+ * common/sql/all.def:
  *
- *   SQL(job_claim, 2, "UPDATE ...")       the enum SQL_job_claim, the statement "job_claim" inside PostgreSQL, 2 parameters
- *   SQL_TEXT(sink_copy_issues, "COPY ...") what cannot be prepared (COPY, BEGIN, LISTEN): sent as text, no parameters
+ *   SQL(job_claim, 2, "UPDATE ...")       the enum SQL_job_claim, the statement "job_claim" inside
+ * PostgreSQL, 2 parameters SQL_TEXT(sink_copy_issues, "COPY ...") what cannot be prepared (COPY, BEGIN,
+ * LISTEN): sent as text, no parameters
  *
  * tests/unit/test_sql.c prepares each against the schema.
  */

@@ -18,7 +18,8 @@ struct child {
     struct cache *cache;
 };
 
-/* The loop, the connections and the other children's sockets are the parent's: closed here without a word to the servers. */
+/* The loop, the connections and the other children's sockets are the parent's: closed here without a word to
+ * the servers. */
 static void
 let_go_of_the_parent(int fd)
 {
@@ -26,7 +27,8 @@ let_go_of_the_parent(int fd)
         _exit(EXIT_FAILURE);
     (void)close_range(CONTROL_FD + 1, ~0U, 0);
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-    (void)signal(SIGTERM, SIG_IGN); /* a group's SIGTERM is the parent's business: it tells us to stop at a page */
+    (void)signal(SIGTERM,
+                 SIG_IGN); /* a group's SIGTERM is the parent's business: it tells us to stop at a page */
     (void)signal(SIGINT, SIG_IGN);
     (void)signal(SIGPIPE, SIG_IGN);
 }

@@ -1,7 +1,8 @@
 /* worker/child.h
  * child - a child's life: wait for a job, run it in plain blocking code, say how it ended, again.
  *
- * It ends when the parent's end of the socket closes, after `child-jobs` jobs, or with the parent (PR_SET_PDEATHSIG). Connections are made with the first job and kept.
+ * It ends when the parent's end of the socket closes, after `child-jobs` jobs, or with the parent
+ * (PR_SET_PDEATHSIG). Connections are made with the first job and kept.
  */
 #ifndef DESKMILL_WORKER_CHILD_H
 #define DESKMILL_WORKER_CHILD_H

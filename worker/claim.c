@@ -1,11 +1,15 @@
-/* worker/claim.c - getting jobs: ids from Redis, or from the rows themselves while Redis is away; then one conditional update that makes them ours.
+/* worker/claim.c - getting jobs: ids from Redis, or from the rows themselves while Redis is away; then one
+ * conditional update that makes them ours.
  *
- * One claim is under way at a time. It asks for as many jobs as there are idle slots. When it comes back short, nothing is left to take: the worker blocks on the
- * wake-up key. The block is bounded, so that a token lost with a Redis costs seconds, not for ever.
+ * One claim is under way at a time. It asks for as many jobs as there are idle slots. When it comes back
+ * short, nothing is left to take: the worker blocks on the wake-up key. The block is bounded, so that a token
+ * lost with a Redis costs seconds, not for ever.
  *
- * A claim's commit does not wait for the disk. If the server crashes before it got there, the job's row says `queued` again under the old epoch, and the child that runs it is refused by
- * the fence, whose commit would have carried the claim to the disk with it (the log is written in order). Whoever claims next gets the same epoch, but not the same owner; and if that is us
- * again, the row is once more just what our child takes it to be: start_jobs() leaves it to that child. */
+ * A claim's commit does not wait for the disk. If the server crashes before it got there, the job's row says
+ * `queued` again under the old epoch, and the child that runs it is refused by the fence, whose commit would
+ * have carried the claim to the disk with it (the log is written in order). Whoever claims next gets the same
+ * epoch, but not the same owner; and if that is us again, the row is once more just what our child takes it
+ * to be: start_jobs() leaves it to that child. */
 #include "common/log.h"
 #include "common/queue.h"
 #include "worker/worker_internal.h"
@@ -17,7 +21,8 @@ enum { WAIT_S = 5, SCAN_MS = 250 };
 static bool
 may_claim(const struct worker *w)
 {
-    return w->state == WORKER_ACTIVE && w->locked && !w->claiming && !w->waiting && slots_in(w, SLOT_IDLE) > 0;
+    return w->state == WORKER_ACTIVE && w->locked && !w->claiming && !w->waiting &&
+           slots_in(w, SLOT_IDLE) > 0;
 }
 
 static void
@@ -51,7 +56,8 @@ idle_slot(struct worker *w)
     return NULL;
 }
 
-/* The claim is over. Ask again if it brought all that was asked for; if not, there is nothing left to take. */
+/* The claim is over. Ask again if it brought all that was asked for; if not, there is nothing left to take.
+ */
 static void
 claim_over(struct worker *w)
 {
@@ -67,8 +73,8 @@ static bool
 runs_already(const struct worker *w, const struct job *job)
 {
     for (int i = 0; i < w->slots_n; i++)
-        if (w->slots[i].state == SLOT_BUSY && w->slots[i].job.id == job->id && w->slots[i].job.epoch == job->epoch &&
-            w->slots[i].job.worker_id == job->worker_id)
+        if (w->slots[i].state == SLOT_BUSY && w->slots[i].job.id == job->id &&
+            w->slots[i].job.epoch == job->epoch && w->slots[i].job.worker_id == job->worker_id)
             return true;
     return false;
 }
@@ -100,7 +106,8 @@ start_jobs(struct worker *w, const struct dbres *res)
 
 static void claim_rows(struct worker *w, const int64_t *ids, size_t n);
 
-/* What one claim asked for, to go on with one by one if two of its jobs and another worker raced for one lock key. */
+/* What one claim asked for, to go on with one by one if two of its jobs and another worker raced for one lock
+ * key. */
 struct claim {
     struct worker *w;
     size_t n;
@@ -139,7 +146,8 @@ claim_rows(struct worker *w, const int64_t *ids, size_t n)
     c->w = w;
     c->n = n;
     memcpy(c->ids, ids, n * sizeof c->ids[0]);
-    dba_run(w->db, SQL_job_claim, DB_ARGS(db_i64(w->id), db_i64s(c->ids, n), db_texts(w->kinds, w->kinds_n)), on_claimed, c);
+    dba_run(w->db, SQL_job_claim, DB_ARGS(db_i64(w->id), db_i64s(c->ids, n), db_texts(w->kinds, w->kinds_n)),
+            on_claimed, c);
 }
 
 static void
@@ -184,10 +192,12 @@ claim_more(struct worker *w)
     if (cachea_is_up(w->cache))
         queue_claim_async(w->cache, w->id, w->wanted, on_ids, w);
     else
-        dba_run(w->db, SQL_job_claim_rows, DB_ARGS(db_i64(w->id), db_i64(w->wanted), db_texts(w->kinds, w->kinds_n)), on_rows, w);
+        dba_run(w->db, SQL_job_claim_rows,
+                DB_ARGS(db_i64(w->id), db_i64(w->wanted), db_texts(w->kinds, w->kinds_n)), on_rows, w);
 }
 
-/* Redis came or went. Without it the rows are scanned, four times a second; that is the only polling there is. */
+/* Redis came or went. Without it the rows are scanned, four times a second; that is the only polling there
+ * is. */
 void
 claim_cache_changed(struct worker *w)
 {

@@ -31,11 +31,9 @@ count_at(struct counts *c, size_t i)
 static enum rc
 read_progress(struct job_ctx *ctx, const char *text, struct err *err)
 {
-    enum rc rc;
-
     if (text == NULL)
         return RC_OK;
-    if ((rc = json_parse_object(text, strlen(text), &ctx->extra_progress, err)) != RC_OK)
+    if (json_parse_object(text, strlen(text), &ctx->extra_progress, err) != RC_OK)
         return err_wrap(err, "progress");
     for (size_t i = 0; i < COUNT_OF(count_fields); i++) {
         *count_at(&ctx->total, i) =
@@ -49,8 +47,6 @@ enum rc
 ctx_init(struct job_ctx *ctx, const struct job *job, const struct conf *conf, struct db *db,
          struct cache *cache, int control_fd, struct err *err)
 {
-    enum rc rc;
-
     *ctx = (struct job_ctx){ .job = job,
                              .conf = conf,
                              .db = db,
@@ -59,7 +55,7 @@ ctx_init(struct job_ctx *ctx, const struct job *job, const struct conf *conf, st
                              .window_from = DB_NO_TIME,
                              .window_to = DB_NO_TIME };
     if (job->checkpoint != NULL &&
-        (rc = json_parse_object(job->checkpoint, strlen(job->checkpoint), &ctx->checkpoint, err)) != RC_OK)
+        json_parse_object(job->checkpoint, strlen(job->checkpoint), &ctx->checkpoint, err) != RC_OK)
         return err_wrap(err, "checkpoint");
     return read_progress(ctx, job->progress, err);
 }

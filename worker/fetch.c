@@ -8,7 +8,8 @@
 #include <time.h>
 
 enum { ROUNDS = 3, CACHE_TIMEOUT_MS = 2000, STOP_POLL_MS = 100, LEAVE_AFTER_MS = 3000, REFUSALS_MAX = 5 };
-#define KEEP_BYTES ((size_t)64 << 10)
+#define KEEP_BYTES   ((size_t)64 << 10)
+#define STOP_POLL_US (INT64_C(1000) * STOP_POLL_MS)
 
 static const int pause_ms[ROUNDS - 1] = { 250, 1000 };
 
@@ -135,7 +136,7 @@ rest(struct fetch *f, int64_t ms)
     int64_t until = clock_mono() + ms * 1000, left;
 
     while (!atomic_load(&f->stop) && (left = until - clock_mono()) > 0) {
-        int64_t us = left < STOP_POLL_MS * 1000 ? left : STOP_POLL_MS * 1000;
+        int64_t us = left < STOP_POLL_US ? left : STOP_POLL_US;
 
         (void)nanosleep(&(struct timespec){ .tv_nsec = us * 1000 }, NULL);
     }
@@ -264,6 +265,7 @@ perform(struct fetch *f, struct batch *b, const size_t *todo, size_t n)
         int64_t wait_ms;
         size_t granted = (size_t)take_budget(f, b, (int)n, &wait_ms);
 
+        assert(granted <= n);
         if (granted == 0) {
             without_budget(f, b, todo, n, wait_ms);
             return false;

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #define LIMIT_MOST 1000000
+#define DAY_S      INT64_C(86400)
 
 void
 integration_destroy(struct integration *in)
@@ -63,12 +64,12 @@ apply_settings(struct integration *in, const char *text, struct err *err)
     int64_t page_size, settle_s;
     enum rc rc;
 
-    if ((rc = json_parse_object(text, strlen(text), &s, err)) != RC_OK)
+    if (json_parse_object(text, strlen(text), &s, err) != RC_OK)
         return err_wrap(err, "settings");
     if ((rc = setting(s, "page_size", 1, k->page_size_max, k->page_size, &page_size, err)) != RC_OK ||
-        (rc = setting(s, "lookback_s", 0, 7 * 86400, 300, &in->lookback_s, err)) != RC_OK ||
-        (rc = setting(s, "settle_s", 0, 86400, 5, &settle_s, err)) != RC_OK ||
-        (rc = setting(s, "directory_refresh_s", 60, 365 * 86400, 6 * 3600, &in->directory_refresh_s, err)) !=
+        (rc = setting(s, "lookback_s", 0, 7 * DAY_S, 300, &in->lookback_s, err)) != RC_OK ||
+        (rc = setting(s, "settle_s", 0, DAY_S, 5, &settle_s, err)) != RC_OK ||
+        (rc = setting(s, "directory_refresh_s", 60, 365 * DAY_S, DAY_S / 4, &in->directory_refresh_s, err)) !=
             RC_OK)
         return rc;
     in->page_size = (int)page_size;
@@ -90,7 +91,7 @@ open_token(struct integration *in, const struct conf *conf, const struct dbres *
     size_t len = 0;
     enum rc rc;
 
-    if ((rc = seal_key_load(conf_str(conf, "key"), &key, err)) != RC_OK)
+    if (seal_key_load(conf_str(conf, "key"), &key, err) != RC_OK)
         return err_wrap(err, "option key");
     if ((rc = dbres_bytea(r, 0, 2, &box, &len, err)) == RC_OK)
         rc = seal_open(&key, box, len, &in->token, &in->token_len, err);

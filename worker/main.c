@@ -7,7 +7,8 @@
 int
 main(int argc, char **argv)
 {
-    static const char about[] = "Runs Deskmill's jobs: takes them from Redis, writes to Postgres. Start as many as you like.";
+    static const char about[] =
+        "Runs Deskmill's jobs: takes them from Redis, writes to Postgres. Start as many as you like.";
     struct err err = { 0 };
     AUTO(conf) conf = NULL;
     AUTO(worker) worker = NULL;

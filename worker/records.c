@@ -58,7 +58,7 @@ printable(const char *s, size_t len, char *out, size_t size)
     size_t n = 0;
 
     for (size_t i = 0; i < len && n + 1 < size; i++)
-        out[n++] = s[i] > 0x20 && s[i] < 0x7f && s[i] != '"' && s[i] != '\\' ? s[i] : '?';
+        out[n++] = (char)(s[i] > 0x20 && s[i] < 0x7f && s[i] != '"' && s[i] != '\\' ? s[i] : '?');
     out[n] = '\0';
 }
 
@@ -386,7 +386,7 @@ put_cell(struct buf *b, const struct record *rec, const struct cell *c, enum col
         return;
     case TYPE_BOOL:
         buf_put_be32(b, 1);
-        buf_putc(b, c->v.number != 0);
+        buf_putc(b, (char)(c->v.number != 0));
         return;
     case TYPE_JSON:
         buf_put_be32(b, (uint32_t)c->len + 1);

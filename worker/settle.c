@@ -1,5 +1,6 @@
-/* worker/settle.c - writing attempts back: all that have ended since the last batch go in one statement, each row under its epoch. What that frees (the next job
- * of a lock key, a parent whose last child has ended) is asked for after the commit, when nobody can miss it any more, and pushed. */
+/* worker/settle.c - writing attempts back: all that have ended since the last batch go in one statement, each
+ * row under its epoch. What that frees (the next job of a lock key, a parent whose last child has ended) is
+ * asked for after the commit, when nobody can miss it any more, and pushed. */
 #include "common/log.h"
 #include "common/queue.h"
 #include "worker/worker_internal.h"
@@ -46,13 +47,15 @@ unblock(struct worker *w, size_t n)
             locks[locks_n++] = w->ended[i].job.lock_key;
         if (w->ended[i].job.parent_id != 0)
             parents[parents_n++] = w->ended[i].job.parent_id;
-        if (w->ended[i].result.outcome == OUTCOME_CHILDREN) /* its children may all have ended before it came to wait for them */
+        if (w->ended[i].result.outcome ==
+            OUTCOME_CHILDREN) /* its children may all have ended before it came to wait for them */
             parents[parents_n++] = w->ended[i].job.id;
     }
     if (locks_n + parents_n == 0)
         return;
     w->unblocking++;
-    dba_run(w->write_db, SQL_job_unblock, DB_ARGS(db_texts(locks, locks_n), db_i64s(parents, parents_n)), on_unblocked, w);
+    dba_run(w->write_db, SQL_job_unblock, DB_ARGS(db_texts(locks, locks_n), db_i64s(parents, parents_n)),
+            on_unblocked, w);
 }
 
 static void
@@ -71,14 +74,16 @@ on_settled(void *arg, enum rc rc, const struct dbres *res, const struct err *err
     size_t n = w->settling;
 
     w->settling = 0;
-    if (rc == RC_UNAVAILABLE || rc == RC_TIMEOUT) { /* kept; sent again when Postgres is back: a second time changes nothing */
+    if (rc == RC_UNAVAILABLE ||
+        rc == RC_TIMEOUT) { /* kept; sent again when Postgres is back: a second time changes nothing */
         log_warn("settle.failed", KV_ERR(err), KV_INT("jobs", (int64_t)n));
         if (dba_is_up(w->write_db))
             loop_timer_after(w->again, 1000);
         return;
     }
     if (rc == RC_CONFLICT && !(w->settle_singly && n > 1)) {
-        /* Someone enqueued a twin between our look at the dedupe keys and our write. Alone and again, it sees the twin and gives its key up. */
+        /* Someone enqueued a twin between our look at the dedupe keys and our write. Alone and again, it sees
+         * the twin and gives its key up. */
         w->settle_singly = true;
         settle_flush(w);
         return;
@@ -86,7 +91,8 @@ on_settled(void *arg, enum rc rc, const struct dbres *res, const struct err *err
     if (rc == RC_OK) {
         push_rows(w, res, true);
         unblock(w, n);
-    } else { /* a bug, or a row no statement can mend: do not let it hold up the others; the reaper takes such jobs back when we end */
+    } else { /* a bug, or a row no statement can mend: do not let it hold up the others; the reaper takes such
+                jobs back when we end */
         log_error("settle.refused", KV_ERR(err), KV_INT("jobs", (int64_t)n));
     }
     drop_first(w, n);
@@ -108,7 +114,8 @@ settle_flush(struct worker *w)
     if (w->settling > 0 || w->ended_n == 0 || !dba_is_up(w->write_db))
         return;
     /* One batch is of one worker: after a burial, jobs claimed under the old id are refused by themselves. */
-    while (n < w->ended_n && n < (w->settle_singly ? 1 : BATCH_MAX) && w->ended[n].job.worker_id == w->ended[0].job.worker_id) {
+    while (n < w->ended_n && n < (w->settle_singly ? 1 : BATCH_MAX) &&
+           w->ended[n].job.worker_id == w->ended[0].job.worker_id) {
         struct ended *e = &w->ended[n];
 
         s[n++] = (struct settlement){ .job = &e->job,

@@ -251,7 +251,7 @@ try_page(struct job_ctx *ctx, struct sink_write *w, bool upsert, struct err *err
 static void
 sleep_ms(int ms)
 {
-    struct timespec t = { .tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000 };
+    struct timespec t = { .tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000L };
 
     (void)nanosleep(&t, NULL);
 }

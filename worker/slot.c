@@ -1,4 +1,5 @@
-/* worker/slot.c - the children: forking them, giving them jobs, hearing how those ended, and what their death means. */
+/* worker/slot.c - the children: forking them, giving them jobs, hearing how those ended, and what their death
+ * means. */
 #include "common/clock.h"
 #include "common/log.h"
 #include "worker/child.h"
@@ -10,7 +11,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* A child that dies sooner than this while idle is not replaced at once, or a broken machine would fork as fast as it can. */
+/* A child that dies sooner than this while idle is not replaced at once, or a broken machine would fork as
+ * fast as it can. */
 enum { YOUNG_MS = 1000, REFORK_MS = 1000 };
 
 static void on_readable(void *arg, bool readable, bool writable);
@@ -23,7 +25,8 @@ on_timer(void *arg)
     if (s->state == SLOT_EMPTY) {
         slot_start(s);
     } else if (s->state == SLOT_BUSY) {
-        log_warn("job.timeout", KV_INT("job", s->job.id), KV_STR("kind", s->job.kind), KV_INT("timeout_s", s->job.timeout_s));
+        log_warn("job.timeout", KV_INT("job", s->job.id), KV_STR("kind", s->job.kind),
+                 KV_INT("timeout_s", s->job.timeout_s));
         s->timed_out = true;
         slot_kill(s);
     }
@@ -101,8 +104,9 @@ slot_run(struct slot *s, struct job *job)
     s->state = SLOT_BUSY;
     s->busy_since = clock_mono();
     loop_timer_after(s->timer, (int64_t)s->job.timeout_s * 1000);
-    log_info("job.started", KV_INT("job", s->job.id), KV_STR("kind", s->job.kind), KV_INT("epoch", s->job.epoch),
-             KV_INT("attempt", s->job.attempt), KV_INT("integration", s->job.integration_id), KV_INT("child", s->pid));
+    log_info("job.started", KV_INT("job", s->job.id), KV_STR("kind", s->job.kind),
+             KV_INT("epoch", s->job.epoch), KV_INT("attempt", s->job.attempt),
+             KV_INT("integration", s->job.integration_id), KV_INT("child", s->pid));
     if (wire_send_job(s->fd, &s->job, &err) == RC_OK)
         return;
     if (err.rc == RC_LIMIT) { /* the child never saw it and stays idle */
@@ -153,15 +157,17 @@ static void
 job_ended(struct slot *s, const struct wire_result *r)
 {
     static const char *const events[OUTCOME_COUNT] = {
-        [OUTCOME_DONE] = "job.done",         [OUTCOME_RETRY] = "job.failed",      [OUTCOME_DEAD] = "job.dead",
-        [OUTCOME_SNOOZE] = "job.snoozed",    [OUTCOME_DRAINED] = "job.drained",   [OUTCOME_CANCELLED] = "job.cancelled",
-        [OUTCOME_CHILDREN] = "job.fanned_out", [OUTCOME_CRASHED] = "job.crashed", [OUTCOME_TIMEOUT] = "job.timed_out",
-        [OUTCOME_LOST] = "job.lost",
+        [OUTCOME_DONE] = "job.done",           [OUTCOME_RETRY] = "job.failed",
+        [OUTCOME_DEAD] = "job.dead",           [OUTCOME_SNOOZE] = "job.snoozed",
+        [OUTCOME_DRAINED] = "job.drained",     [OUTCOME_CANCELLED] = "job.cancelled",
+        [OUTCOME_CHILDREN] = "job.fanned_out", [OUTCOME_CRASHED] = "job.crashed",
+        [OUTCOME_TIMEOUT] = "job.timed_out",   [OUTCOME_LOST] = "job.lost",
     };
     bool bad = r->outcome == OUTCOME_DEAD || r->outcome == OUTCOME_CRASHED || r->outcome == OUTCOME_TIMEOUT;
 
-    LOG_AT(bad ? LOG_LEVEL_ERROR : LOG_LEVEL_INFO, events[r->outcome], KV_INT("job", s->job.id), KV_STR("kind", s->job.kind),
-           KV_INT("epoch", s->job.epoch), KV_INT("ms", (clock_mono() - s->busy_since) / 1000),
+    LOG_AT(bad ? LOG_LEVEL_ERROR : LOG_LEVEL_INFO, events[r->outcome], KV_INT("job", s->job.id),
+           KV_STR("kind", s->job.kind), KV_INT("epoch", s->job.epoch),
+           KV_INT("ms", (clock_mono() - s->busy_since) / 1000),
            KV_STR("error", r->error[0] != '\0' ? r->error : NULL));
     loop_timer_stop(s->timer);
     settle_add(s->w, &s->job, r);
@@ -198,7 +204,8 @@ static void
 describe_death(int status, char *out, size_t size)
 {
     if (WIFSIGNALED(status))
-        (void)snprintf(out, size, "its process was ended by signal %d (%s)", WTERMSIG(status), strsignal(WTERMSIG(status)));
+        (void)snprintf(out, size, "its process was ended by signal %d (%s)", WTERMSIG(status),
+                       strsignal(WTERMSIG(status)));
     else
         (void)snprintf(out, size, "its process ended with status %d", WEXITSTATUS(status));
 }

@@ -30,7 +30,8 @@ send_json(int fd, json_t *message, struct err *err)
     if (text == NULL)
         return err_set(err, RC_INTERNAL, "no memory");
     if (strlen(text) > PACKET_MAX)
-        return err_set(err, RC_LIMIT, "the job's arguments and checkpoint are larger than %d bytes", PACKET_MAX);
+        return err_set(err, RC_LIMIT, "the job's arguments and checkpoint are larger than %d bytes",
+                       PACKET_MAX);
     do
         n = send(fd, text, strlen(text), MSG_NOSIGNAL);
     while (n < 0 && errno == EINTR);
@@ -40,14 +41,16 @@ send_json(int fd, json_t *message, struct err *err)
 enum rc
 wire_send_job(int fd, const struct job *j, struct err *err)
 {
-    return send_json(fd,
-                     json_pack("{s:s, s:I, s:i, s:I, s:I, s:I, s:i, s:i, s:i, s:i, s:i, s:i, s:s, s:s?, s:s, s:s?, s:s?}", "type",
-                               "job", "id", (json_int_t)j->id, "epoch", j->epoch, "worker_id", (json_int_t)j->worker_id,
-                               "integration_id", (json_int_t)j->integration_id, "parent_id", (json_int_t)j->parent_id, "attempt",
-                               j->attempt, "max_attempts", j->max_attempts, "crashes", j->crashes, "timeout_s", j->timeout_s,
-                               "queue", (int)j->queue, "priority", j->priority, "kind", j->kind, "lock_key", j->lock_key, "args",
-                               j->args, "checkpoint", j->checkpoint, "progress", j->progress),
-                     err);
+    return send_json(
+        fd,
+        json_pack("{s:s, s:I, s:i, s:I, s:I, s:I, s:i, s:i, s:i, s:i, s:i, s:i, s:s, s:s?, s:s, s:s?, s:s?}",
+                  "type", "job", "id", (json_int_t)j->id, "epoch", j->epoch, "worker_id",
+                  (json_int_t)j->worker_id, "integration_id", (json_int_t)j->integration_id, "parent_id",
+                  (json_int_t)j->parent_id, "attempt", j->attempt, "max_attempts", j->max_attempts, "crashes",
+                  j->crashes, "timeout_s", j->timeout_s, "queue", (int)j->queue, "priority", j->priority,
+                  "kind", j->kind, "lock_key", j->lock_key, "args", j->args, "checkpoint", j->checkpoint,
+                  "progress", j->progress),
+        err);
 }
 
 enum rc
@@ -60,8 +63,9 @@ enum rc
 wire_send_result(int fd, const struct wire_result *r, struct err *err)
 {
     return send_json(fd,
-                     json_pack("{s:s, s:i, s:I, s:b, s:s}", "type", "result", "outcome", (int)r->outcome, "delay_ms",
-                               (json_int_t)r->delay_ms, "touched", (int)r->touched, "error", r->error),
+                     json_pack("{s:s, s:i, s:I, s:b, s:s}", "type", "result", "outcome", (int)r->outcome,
+                               "delay_ms", (json_int_t)r->delay_ms, "touched", (int)r->touched, "error",
+                               r->error),
                      err);
 }
 
@@ -79,10 +83,11 @@ read_job(json_t *m, struct job *out, struct err *err)
     struct job j = { 0 };
     int queue;
 
-    if (json_unpack(m, "{s:I, s:i, s:I, s:I, s:I, s:i, s:i, s:i, s:i, s:i, s:i, s:o, s:o, s:o, s:o, s:o}", "id", &id, "epoch",
-                    &j.epoch, "worker_id", &worker_id, "integration_id", &integration_id, "parent_id", &parent_id, "attempt",
-                    &j.attempt, "max_attempts", &j.max_attempts, "crashes", &j.crashes, "timeout_s", &j.timeout_s, "queue",
-                    &queue, "priority", &j.priority, "kind", &kind, "lock_key", &lock_key, "args", &args, "checkpoint",
+    if (json_unpack(m, "{s:I, s:i, s:I, s:I, s:I, s:i, s:i, s:i, s:i, s:i, s:i, s:o, s:o, s:o, s:o, s:o}",
+                    "id", &id, "epoch", &j.epoch, "worker_id", &worker_id, "integration_id", &integration_id,
+                    "parent_id", &parent_id, "attempt", &j.attempt, "max_attempts", &j.max_attempts,
+                    "crashes", &j.crashes, "timeout_s", &j.timeout_s, "queue", &queue, "priority",
+                    &j.priority, "kind", &kind, "lock_key", &lock_key, "args", &args, "checkpoint",
                     &checkpoint, "progress", &progress) != 0)
         return err_set(err, RC_PROTOCOL, "a job message that is none");
     j.id = id;
@@ -111,7 +116,8 @@ read_result(json_t *m, struct wire_result *out, struct err *err)
     json_int_t delay;
     int outcome, touched;
 
-    if (json_unpack(m, "{s:i, s:I, s:b, s:s}", "outcome", &outcome, "delay_ms", &delay, "touched", &touched, "error", &error) != 0 ||
+    if (json_unpack(m, "{s:i, s:I, s:b, s:s}", "outcome", &outcome, "delay_ms", &delay, "touched", &touched,
+                    "error", &error) != 0 ||
         outcome < 0 || outcome >= OUTCOME_COUNT)
         return err_set(err, RC_PROTOCOL, "a result message that is none");
     r.outcome = (enum outcome)outcome;
@@ -123,7 +129,8 @@ read_result(json_t *m, struct wire_result *out, struct err *err)
 }
 
 enum rc
-wire_receive(int fd, bool wait, enum wire_type *type, struct job *job, struct wire_result *result, struct err *err)
+wire_receive(int fd, bool wait, enum wire_type *type, struct job *job, struct wire_result *result,
+             struct err *err)
 {
     AUTO_FREE char *packet = malloc(PACKET_MAX);
     json_auto_t *m = NULL;

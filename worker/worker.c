@@ -13,14 +13,16 @@
 
 enum { CACHE_TIMEOUT_MS = 2000, LOCK_AGAIN_MS = 200, LAST_SETTLE_MS = 3000 };
 
-/* ---- what must be right before the first job ------------------------------------------------------------------ */
+/* ---- what must be right before the first job
+ * ------------------------------------------------------------------ */
 
 static enum rc
 check_schema(const struct conf *conf, struct err *err)
 {
     AUTO(db) db = NULL;
     int pending = 0;
-    enum rc rc = db_create(conf_str(conf, "database-url"), &(struct db_options){ .app_name = "deskmill-worker" }, &db, err);
+    enum rc rc = db_create(conf_str(conf, "database-url"),
+                           &(struct db_options){ .app_name = "deskmill-worker" }, &db, err);
 
     return rc == RC_OK ? migrate_check(db, &pending, err) : rc;
 }
@@ -49,7 +51,8 @@ check_key(const struct conf *conf, struct err *err)
     return seal_key_load(conf_str(conf, "key"), &key, err);
 }
 
-/* ---- registering ------------------------------------------------------------------------------------------------ */
+/* ---- registering
+ * ------------------------------------------------------------------------------------------------ */
 
 static void ask_lock(void *arg);
 
@@ -127,13 +130,15 @@ enrol(struct worker *w)
 
     (void)gethostname(host, sizeof host - 1);
     dba_run(w->db, SQL_worker_register,
-            DB_ARGS(db_text(host), db_i64(getpid()), db_i64(w->slots_n), db_text(DESKMILL_VERSION)), on_registered, w);
+            DB_ARGS(db_text(host), db_i64(getpid()), db_i64(w->slots_n), db_text(DESKMILL_VERSION)),
+            on_registered, w);
 }
 
-/* ---- beating ---------------------------------------------------------------------------------------------------- */
+/* ---- beating
+ * ---------------------------------------------------------------------------------------------------- */
 
-/* The reaper has given us up: we were stopped or cut off for longer than the lease. What our children still run is no longer ours, and the fence tells them so at their next
- * page; new jobs come under a new name. */
+/* The reaper has given us up: we were stopped or cut off for longer than the lease. What our children still
+ * run is no longer ours, and the fence tells them so at their next page; new jobs come under a new name. */
 static void
 buried(struct worker *w)
 {
@@ -161,11 +166,13 @@ beat(void *arg)
     struct worker *w = arg;
 
     if (w->id != 0 && dba_is_up(w->db))
-        dba_run(w->db, SQL_worker_beat, DB_ARGS(db_i64(w->id), db_text(w->state == WORKER_DRAINING ? "draining" : "active")),
-                on_beat, w);
+        dba_run(w->db, SQL_worker_beat,
+                DB_ARGS(db_i64(w->id), db_text(w->state == WORKER_DRAINING ? "draining" : "active")), on_beat,
+                w);
 }
 
-/* ---- servers coming and going -------------------------------------------------------------------------------------- */
+/* ---- servers coming and going
+ * -------------------------------------------------------------------------------------- */
 
 /* A server that stays away is reported once, not with each attempt to reach it. */
 static void
@@ -223,7 +230,8 @@ on_wait_cache(void *arg, bool up, const struct err *err)
         claim_more(w);
 }
 
-/* ---- draining -------------------------------------------------------------------------------------------------------- */
+/* ---- draining
+ * -------------------------------------------------------------------------------------------------------- */
 
 static void
 on_stopped(void *arg, enum rc rc, const struct dbres *res, const struct err *err)
@@ -239,7 +247,8 @@ on_stopped(void *arg, enum rc rc, const struct dbres *res, const struct err *err
 void
 worker_maybe_end(struct worker *w)
 {
-    if (w->state != WORKER_DRAINING || slots_in(w, SLOT_BUSY) > 0 || w->claiming || w->ended_n > 0 || w->unblocking > 0)
+    if (w->state != WORKER_DRAINING || slots_in(w, SLOT_BUSY) > 0 || w->claiming || w->ended_n > 0 ||
+        w->unblocking > 0)
         return;
     w->state = WORKER_ENDED;
     if (w->id != 0)
@@ -250,7 +259,8 @@ worker_maybe_end(struct worker *w)
         loop_stop(w->loop);
 }
 
-/* Time is up, or someone insists: children go now, their jobs go back to the queue, and what cannot be written back soon is left to the reaper. */
+/* Time is up, or someone insists: children go now, their jobs go back to the queue, and what cannot be
+ * written back soon is left to the reaper. */
 static void
 end_now(void *arg)
 {
@@ -273,7 +283,8 @@ on_drain_timer(void *arg)
 {
     struct worker *w = arg;
 
-    log_warn("worker.drain_ends", KV_INT("running", slots_in(w, SLOT_BUSY)), KV_INT("unsettled", (int64_t)w->ended_n));
+    log_warn("worker.drain_ends", KV_INT("running", slots_in(w, SLOT_BUSY)),
+             KV_INT("unsettled", (int64_t)w->ended_n));
     end_now(w);
 }
 
@@ -310,7 +321,8 @@ on_child(void *arg, pid_t pid, int status)
     slot_child_died(arg, pid, status);
 }
 
-/* ---- made and unmade -------------------------------------------------------------------------------------------------- */
+/* ---- made and unmade
+ * -------------------------------------------------------------------------------------------------- */
 
 static enum rc
 make_slots(struct worker *w, struct err *err)
@@ -350,8 +362,8 @@ make_watchers(struct worker *w, struct err *err)
     w->sigterm = loop_signal_create(w->loop, SIGTERM, on_stop_signal, w);
     w->sigint = loop_signal_create(w->loop, SIGINT, on_stop_signal, w);
     w->children = loop_child_create(w->loop, on_child, w);
-    if (w->beat == NULL || w->scan == NULL || w->drain == NULL || w->again == NULL || w->sigterm == NULL || w->sigint == NULL ||
-        w->children == NULL)
+    if (w->beat == NULL || w->scan == NULL || w->drain == NULL || w->again == NULL || w->sigterm == NULL ||
+        w->sigint == NULL || w->children == NULL)
         return err_set(err, RC_INTERNAL, "no memory");
     loop_timer_every(w->beat, conf_int(w->conf, "beat-ms"));
     return RC_OK;
@@ -361,13 +373,16 @@ static enum rc
 make_connections(struct worker *w, struct err *err)
 {
     const char *redis = conf_str(w->conf, "redis-url");
-    struct db_options o = { .app_name = "deskmill-worker", .statement_timeout_ms = 10000, .relaxed_commit = true, .by_index = true };
+    struct db_options o = {
+        .app_name = "deskmill-worker", .statement_timeout_ms = 10000, .relaxed_commit = true, .by_index = true
+    };
     enum rc rc;
 
     if ((rc = dba_create(w->loop, conf_str(w->conf, "database-url"), &o, on_db, w, &w->db, err)) != RC_OK)
         return rc;
     o.relaxed_commit = false;
-    if ((rc = dba_create(w->loop, conf_str(w->conf, "database-url"), &o, on_write_db, w, &w->write_db, err)) != RC_OK ||
+    if ((rc = dba_create(w->loop, conf_str(w->conf, "database-url"), &o, on_write_db, w, &w->write_db,
+                         err)) != RC_OK ||
         (rc = cachea_create(w->loop, redis, CACHE_TIMEOUT_MS, on_cache, w, &w->cache, err)) != RC_OK)
         return rc;
     return cachea_create(w->loop, redis, 0, on_wait_cache, w, &w->wait_cache, err);

@@ -1,4 +1,5 @@
-/* worker/worker_internal.h - what worker.c, claim.c, slot.c and settle.c share. Each function is named after the file it is in. */
+/* worker/worker_internal.h - what worker.c, claim.c, slot.c and settle.c share. Each function is named after
+ * the file it is in. */
 #ifndef DESKMILL_WORKER_INTERNAL_H
 #define DESKMILL_WORKER_INTERNAL_H
 
@@ -28,7 +29,7 @@ struct slot {
     int64_t forked_at;        /* clock_mono() */
     bool timed_out;           /* we killed it because its job took too long */
     bool killed;              /* we killed it because the drain took too long */
-    bool retire;              /* its session carries a buried worker's name: replace it when its job has ended */
+    bool retire; /* its session carries a buried worker's name: replace it when its job has ended */
 };
 
 /* An attempt that ended and is not yet written back. */
@@ -47,18 +48,19 @@ enum worker_state {
 struct worker {
     const struct conf *conf;
     struct loop *loop;
-    struct dba *db;       /* registers, beats and claims; its commits do not wait for the disk (claim.c says why they may) */
-    struct dba *write_db; /* settles: its commits do */
+    struct dba *db; /* registers, beats and claims; its commits do not wait for the disk (claim.c says why
+                       they may) */
+    struct dba *write_db;      /* settles: its commits do */
     struct cachea *cache;      /* commands */
     struct cachea *wait_cache; /* blocks on the wake-up key */
     struct loop_signal *sigterm, *sigint;
     struct loop_child *children;
     struct loop_timer *beat, *scan, *drain, *again;
     enum worker_state state;
-    int64_t id;       /* of our workers row; 0 = not registered */
+    int64_t id;               /* of our workers row; 0 = not registered */
     bool db_down, cache_down; /* as last logged */
-    bool locked;      /* this session holds our advisory lock */
-    enum rc rc;       /* what worker_run() returns */
+    bool locked;              /* this session holds our advisory lock */
+    enum rc rc;               /* what worker_run() returns */
     struct err err;
 
     struct slot *slots;
@@ -66,10 +68,10 @@ struct worker {
 
     const char **kinds; /* names of the kinds we know */
     size_t kinds_n;
-    bool claiming;    /* from asking for ids to the last row given to a slot */
-    bool waiting;     /* blocked on the wake-up key */
-    int wanted, got;  /* ids the running claim asked for and was given */
-    int claims;       /* its job_claim statements on their way */
+    bool claiming;   /* from asking for ids to the last row given to a slot */
+    bool waiting;    /* blocked on the wake-up key */
+    int wanted, got; /* ids the running claim asked for and was given */
+    int claims;      /* its job_claim statements on their way */
 
     struct ended *ended; /* waiting to be settled; those up to `settling` are on their way */
     size_t ended_n, ended_cap, settling;
@@ -83,9 +85,9 @@ void worker_maybe_end(struct worker *w); /* ends the loop when draining is compl
 /* slot.c */
 enum rc slot_init(struct slot *s, struct worker *w, struct err *err);
 void slot_fini(struct slot *s);
-void slot_start(struct slot *s);                   /* forks a child */
-void slot_run(struct slot *s, struct job *job);    /* takes *job; the slot must be idle */
-void slot_stop_job(struct slot *s);                /* asks a busy child to end at the next page */
+void slot_start(struct slot *s);                /* forks a child */
+void slot_run(struct slot *s, struct job *job); /* takes *job; the slot must be idle */
+void slot_stop_job(struct slot *s);             /* asks a busy child to end at the next page */
 void slot_kill(struct slot *s);
 void slot_retire(struct slot *s);
 void slot_child_died(struct worker *w, pid_t pid, int status);

@@ -1,10 +1,13 @@
-/* tests/bench/producer.c - enqueues noop jobs as the api does (row first, then the push) and says what it did, for queue.py.
+/* tests/bench/producer.c - enqueues noop jobs as the api does (row first, then the push) and says what it
+ * did, for queue.py.
  *
  *   bench-producer bulk N BATCH      N jobs, BATCH a transaction; prints {"n": N, "us": ...}
  *   bench-producer one N             N jobs, a transaction each, as fast as they go
- *   bench-producer rate N PER_S      one job every 1/PER_S s (open loop: a late one does not delay the next); prints "id t" lines, t = microseconds since 1970 when the call began
+ *   bench-producer rate N PER_S      one job every 1/PER_S s (open loop: a late one does not delay the next);
+ * prints "id t" lines, t = microseconds since 1970 when the call began
  *
- * DATABASE_URL and REDIS_URL say where. rate jobs carry args {"stamp": true}: the handler writes down when it started. */
+ * DATABASE_URL and REDIS_URL say where. rate jobs carry args {"stamp": true}: the handler writes down when it
+ * started. */
 #include "common/auto.h"
 #include "common/clock.h"
 #include "common/job.h"
@@ -87,7 +90,9 @@ main(int argc, char **argv)
     int64_t n = argc > 2 ? strtoll(argv[2], NULL, 10) : 0, m = argc > 3 ? strtoll(argv[3], NULL, 10) : 1;
 
     if (database == NULL || redis == NULL || n <= 0 || m <= 0 || m > BATCH_MAX) {
-        (void)fprintf(stderr, "usage: bench-producer bulk N BATCH | one N | rate N PER_S (DATABASE_URL and REDIS_URL set)\n");
+        (void)fprintf(
+            stderr,
+            "usage: bench-producer bulk N BATCH | one N | rate N PER_S (DATABASE_URL and REDIS_URL set)\n");
         return 2;
     }
     if (db_create(database, &(struct db_options){ .app_name = "bench-producer" }, &p.db, &err) != RC_OK ||

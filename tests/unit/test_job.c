@@ -1,4 +1,5 @@
-/* tests/unit/test_job.c - job states against a real Postgres: who may move them, and what a refused move leaves behind. */
+/* tests/unit/test_job.c - job states against a real Postgres: who may move them, and what a refused move
+ * leaves behind. */
 #include "common/job.h"
 #include "common/json.h"
 #include "tests/unit/tables.h"
@@ -48,17 +49,19 @@ start(void)
     (void)value("UPDATE integrations SET state = 'active'");
 }
 
-#define START()                                                                                              \
-    do {                                                                                                     \
-        TESTDB_OR_SKIP();                                                                                    \
-        start();                                                                                             \
+#define START()           \
+    do {                  \
+        TESTDB_OR_SKIP(); \
+        start();          \
     } while (0)
 
 static struct job_enqueued
 enqueue(const char *kind, const char *args, int64_t integration, int64_t parent)
 {
     json_auto_t *j = json_loads(args, 0, NULL);
-    struct job_spec spec = { .kind = kind, .args = j, .integration_id = integration, .parent_id = parent, .origin = "api" };
+    struct job_spec spec = {
+        .kind = kind, .args = j, .integration_id = integration, .parent_id = parent, .origin = "api"
+    };
     struct job_enqueued out = { 0 };
     struct err err = { 0 };
 
@@ -71,11 +74,13 @@ enqueue(const char *kind, const char *args, int64_t integration, int64_t parent)
 static int
 claim_as(int64_t by, const int64_t *ids, size_t n, struct job *job)
 {
-    static const char *const kinds[] = { "noop", "issue_pull", "issue_backfill", "issue_chunk", "message_pull" };
+    static const char *const kinds[] = { "noop", "issue_pull", "issue_backfill", "issue_chunk",
+                                         "message_pull" };
     AUTO(dbres) r = NULL;
     struct err err = { 0 };
 
-    if (db_run(db, SQL_job_claim, DB_ARGS(db_i64(by), db_i64s(ids, n), db_texts(kinds, 5)), &r, &err) != RC_OK)
+    if (db_run(db, SQL_job_claim, DB_ARGS(db_i64(by), db_i64s(ids, n), db_texts(kinds, 5)), &r, &err) !=
+        RC_OK)
         fail_msg("%s", err.text);
     if (dbres_rows(r) > 0 && job != NULL)
         assert_int_equal(job_read(r, 0, by, job, NULL), RC_OK);
@@ -86,7 +91,9 @@ static void
 settle(struct job *job, enum outcome outcome, int64_t delay_ms, const char *error)
 {
     AUTO(settle_args) a = NULL;
-    struct settlement s = { .job = job, .outcome = outcome, .delay_ms = delay_ms, .error = error, .touched = true };
+    struct settlement s = {
+        .job = job, .outcome = outcome, .delay_ms = delay_ms, .error = error, .touched = true
+    };
     const struct db_arg *args;
     struct err err = { 0 };
     size_t n;
@@ -103,8 +110,9 @@ fence(const struct job *job, struct err *err)
     AUTO(dbres) r = NULL;
     char sql[200];
 
-    (void)snprintf(sql, sizeof sql, "SELECT own_job(%" PRId64 ", %" PRId32 ", %" PRId64 ", '{\"page\": 2}', '{\"pages\": 1}')", job->id,
-                   job->epoch, job->worker_id);
+    (void)snprintf(sql, sizeof sql,
+                   "SELECT own_job(%" PRId64 ", %" PRId32 ", %" PRId64 ", '{\"page\": 2}', '{\"pages\": 1}')",
+                   job->id, job->epoch, job->worker_id);
     return db_exec_text(db, sql, &r, err);
 }
 
@@ -199,7 +207,8 @@ a_retry_gives_up_its_dedupe_key_to_a_twin_that_has_run(void **state)
     settle(&job, OUTCOME_RETRY, 0, "503");
     assert_string_equal(state_of(first.job_id), "scheduled");
     assert_string_equal(state_of(twin.job_id), "queued");
-    assert_int_equal(value("SELECT count(*) FROM jobs WHERE dedupe_key IS NULL AND attempt = 1 AND error = '503'"), 1);
+    assert_int_equal(
+        value("SELECT count(*) FROM jobs WHERE dedupe_key IS NULL AND attempt = 1 AND error = '503'"), 1);
     assert_int_equal(enqueue("issue_pull", "{}", 1, 0).job_id, twin.job_id);
     job_fini(&job);
 }
@@ -220,7 +229,8 @@ one_lock_key_runs_once_and_the_next_is_named_when_it_is_free(void **state)
     assert_int_equal(job.id, ids[0]);
     assert_int_equal(claim_as(other, &ids[1], 1, NULL), 0);
     settle(&job, OUTCOME_DONE, 0, NULL);
-    assert_int_equal(db_run(db, SQL_job_unblock, DB_ARGS(db_texts(&lock, 1), db_i64s(NULL, 0)), &r, NULL), RC_OK);
+    assert_int_equal(db_run(db, SQL_job_unblock, DB_ARGS(db_texts(&lock, 1), db_i64s(NULL, 0)), &r, NULL),
+                     RC_OK);
     assert_int_equal(dbres_rows(r), 1);
     assert_int_equal(dbres_i64(r, 0, 0), ids[1]);
     assert_int_equal(claim_as(other, &ids[1], 1, NULL), 1);
@@ -279,10 +289,12 @@ static struct fate_case {
     { "a failure is charged and scheduled", OUTCOME_RETRY, NULL, "scheduled", 1 },
     { "the last failure is death", OUTCOME_RETRY, "UPDATE jobs SET attempt = max_attempts - 1", "dead", 3 },
     { "what can never succeed is dead at once", OUTCOME_DEAD, NULL, "dead", 0 },
-    { "a snooze is not charged", OUTCOME_SNOOZE, "UPDATE jobs SET attempt = max_attempts - 1", "scheduled", 2 },
+    { "a snooze is not charged", OUTCOME_SNOOZE, "UPDATE jobs SET attempt = max_attempts - 1", "scheduled",
+      2 },
     { "a drain is not charged", OUTCOME_DRAINED, "UPDATE jobs SET attempt = max_attempts - 1", "queued", 2 },
     { "a crash is charged", OUTCOME_CRASHED, "UPDATE jobs SET max_attempts = 8", "scheduled", 1 },
-    { "the third crash is death", OUTCOME_CRASHED, "UPDATE jobs SET max_attempts = 8, crashes = 2", "dead", 1 },
+    { "the third crash is death", OUTCOME_CRASHED, "UPDATE jobs SET max_attempts = 8, crashes = 2", "dead",
+      1 },
     { "a timeout is charged", OUTCOME_TIMEOUT, NULL, "scheduled", 1 },
     { "cancelled is the end", OUTCOME_CANCELLED, NULL, "cancelled", 0 },
     { "a parent waits for its children", OUTCOME_CHILDREN, NULL, "scheduled", 0 },
@@ -324,12 +336,14 @@ a_parent_goes_on_when_its_last_child_has_ended(void **state)
     settle(&parent, OUTCOME_CHILDREN, 0, NULL);
     assert_int_equal(claim_as(worker, &kids[0], 1, &child), 1);
     settle(&child, OUTCOME_DONE, 0, NULL);
-    assert_int_equal(db_run(db, SQL_job_unblock, DB_ARGS(db_texts(NULL, 0), db_i64s(&id, 1)), &before, NULL), RC_OK);
+    assert_int_equal(db_run(db, SQL_job_unblock, DB_ARGS(db_texts(NULL, 0), db_i64s(&id, 1)), &before, NULL),
+                     RC_OK);
     assert_int_equal(dbres_rows(before), 0);
     job_fini(&child);
     assert_int_equal(claim_as(worker, &kids[1], 1, &child), 1);
     settle(&child, OUTCOME_DEAD, 0, "no");
-    assert_int_equal(db_run(db, SQL_job_unblock, DB_ARGS(db_texts(NULL, 0), db_i64s(&id, 1)), &after, NULL), RC_OK);
+    assert_int_equal(db_run(db, SQL_job_unblock, DB_ARGS(db_texts(NULL, 0), db_i64s(&id, 1)), &after, NULL),
+                     RC_OK);
     assert_int_equal(dbres_rows(after), 1);
     assert_string_equal(state_of(id), "queued");
     job_fini(&child);
@@ -413,7 +427,10 @@ an_attempt_leaves_one_sync_log_row(void **state)
     id = enqueue("issue_pull", "{}", 1, 0).job_id;
     assert_int_equal(claim_as(worker, &id, 1, &job), 1);
     settle(&job, OUTCOME_RETRY, 0, "503 from search");
-    assert_int_equal(value("SELECT count(*) FROM sync_log WHERE outcome = 'retry' AND error = '503 from search' AND epoch = 1"), 1);
+    assert_int_equal(
+        value(
+            "SELECT count(*) FROM sync_log WHERE outcome = 'retry' AND error = '503 from search' AND epoch = 1"),
+        1);
     job_fini(&job);
 }
 
@@ -422,7 +439,8 @@ register_worker(void)
 {
     AUTO(dbres) r = NULL;
 
-    if (db_run(db, SQL_worker_register, DB_ARGS(db_text("unit"), db_i64(1), db_i64(1), db_text("0")), &r, NULL) != RC_OK)
+    if (db_run(db, SQL_worker_register, DB_ARGS(db_text("unit"), db_i64(1), db_i64(1), db_text("0")), &r,
+               NULL) != RC_OK)
         return 0;
     return dbres_i64(r, 0, 0);
 }

@@ -1,6 +1,6 @@
 /* tests/unit/test_jobkind.c - arguments that each kind takes or refuses, and the keys that come of them. */
-#include "common/jobkind.h"
 #include "common/auto.h"
+#include "common/jobkind.h"
 #include "common/json.h"
 #include "tests/unit/tables.h"
 #include <stdlib.h>
@@ -17,10 +17,14 @@ static struct args_case {
     { "a pull is of an integration", "issue_pull", "{}", 0, "integration: is required" },
     { "an unknown argument is named", "issue_pull", "{\"ful\": true}", 7, "ful" },
     { "a chunk needs its span", "issue_chunk", "{\"from\": \"2026-01-01\"}", 7, "args: to" },
-    { "a span has an order", "issue_chunk", "{\"from\": \"2026-02-01\", \"to\": \"2026-01-01\"}", 7, "args.from: must be before" },
-    { "a span is not empty", "issue_chunk", "{\"from\": \"2026-01-01\", \"to\": \"2026-01-01\"}", 7, "args.from: must be before" },
-    { "a date that is none is refused", "issue_chunk", "{\"from\": \"2026-13-01\", \"to\": \"2026-01-01\"}", 7, "args: from" },
-    { "a backfill may leave its beginning open", "issue_backfill", "{\"to\": \"2026-01-01T00:00:00Z\"}", 7, NULL },
+    { "a span has an order", "issue_chunk", "{\"from\": \"2026-02-01\", \"to\": \"2026-01-01\"}", 7,
+      "args.from: must be before" },
+    { "a span is not empty", "issue_chunk", "{\"from\": \"2026-01-01\", \"to\": \"2026-01-01\"}", 7,
+      "args.from: must be before" },
+    { "a date that is none is refused", "issue_chunk", "{\"from\": \"2026-13-01\", \"to\": \"2026-01-01\"}",
+      7, "args: from" },
+    { "a backfill may leave its beginning open", "issue_backfill", "{\"to\": \"2026-01-01T00:00:00Z\"}", 7,
+      NULL },
     { "noop takes none", "noop", "{}", 0, NULL },
     { "noop sleeps", "noop", "{\"sleep_ms\": 250}", 0, NULL },
     { "noop does not sleep for ever", "noop", "{\"sleep_ms\": 300001}", 0, "args: sleep_ms" },

@@ -1,4 +1,5 @@
-/* tests/unit/test_queue.c - the lists in Redis: turns, weights, priorities, wake-ups, and what survives what. */
+/* tests/unit/test_queue.c - the lists in Redis: turns, weights, priorities, wake-ups, and what survives what.
+ */
 #include "common/queue.h"
 #include "tests/unit/tables.h"
 #include <stdio.h>
@@ -16,17 +17,18 @@ fresh(void **state)
     (void)state;
     if (url == NULL)
         return 0;
-    (void)snprintf(own, sizeof own, "%.*s/9", (int)(strcspn(url + 8, "/") + 8), url); /* a database that only this program uses */
+    (void)snprintf(own, sizeof own, "%.*s/9", (int)(strcspn(url + 8, "/") + 8),
+                   url); /* a database that only this program uses */
     if (cache == NULL && cache_create(own, 2000, &cache, NULL) != RC_OK)
         return -1;
     return cache_run(cache, NULL, NULL, "FLUSHDB", NULL) == RC_OK ? 0 : -1;
 }
 
-#define REDIS_OR_SKIP()                                                                                      \
-    do {                                                                                                     \
-        if (cache == NULL)                                                                                   \
-            skip();                                                                                          \
-        assert_int_equal(fresh(NULL), 0);                                                                    \
+#define REDIS_OR_SKIP()                   \
+    do {                                  \
+        if (cache == NULL)                \
+            skip();                       \
+        assert_int_equal(fresh(NULL), 0); \
     } while (0)
 
 /* A claim as the worker makes it, but waited for. */
@@ -38,7 +40,8 @@ claim(int64_t worker, int want, int64_t *ids)
 
     (void)snprintf(w, sizeof w, "%lld", (long long)worker);
     (void)snprintf(n, sizeof n, "%d", want);
-    assert_int_equal(cache_script(cache, SCRIPT_queue_claim, 0, 2, (const char *[]){ w, n }, &r, NULL), RC_OK);
+    assert_int_equal(cache_script(cache, SCRIPT_queue_claim, 0, 2, (const char *[]){ w, n }, &r, NULL),
+                     RC_OK);
     for (size_t i = 0; i < reply_len(r); i++)
         ids[i] = reply_int(reply_at(r, i));
     return reply_len(r);
@@ -47,7 +50,9 @@ claim(int64_t worker, int want, int64_t *ids)
 static void
 push(int64_t id, int64_t integration, enum queue_name queue, int priority, bool front)
 {
-    struct queue_item item = { .job_id = id, .integration_id = integration, .queue = queue, .priority = priority, .front = front };
+    struct queue_item item = {
+        .job_id = id, .integration_id = integration, .queue = queue, .priority = priority, .front = front
+    };
 
     assert_int_equal(queue_push(cache, &item, 1, NULL), RC_OK);
 }
@@ -101,7 +106,9 @@ a_large_tenant_delays_another_by_one_turn(void **state)
     (void)state;
     REDIS_OR_SKIP();
     for (size_t i = 0; i < 2000; i++)
-        many[i] = (struct queue_item){ .job_id = (int64_t)i + 1, .integration_id = 1, .queue = QUEUE_BULK, .priority = 1 };
+        many[i] = (struct queue_item){
+            .job_id = (int64_t)i + 1, .integration_id = 1, .queue = QUEUE_BULK, .priority = 1
+        };
     assert_int_equal(queue_push(cache, many, 2000, NULL), RC_OK);
     push(9999, 2, QUEUE_BULK, 1, false);
     assert_int_equal(claim(1, 2, ids), 2);
@@ -194,7 +201,8 @@ a_claim_that_leaves_work_passes_the_wake_up_on(void **state)
 static void
 lengths_sum_the_priorities(void **state)
 {
-    struct queue_item of[2] = { { .integration_id = 1, .queue = QUEUE_LIVE }, { .integration_id = 2, .queue = QUEUE_BULK } };
+    struct queue_item of[2] = { { .integration_id = 1, .queue = QUEUE_LIVE },
+                                { .integration_id = 2, .queue = QUEUE_BULK } };
     int64_t lens[2];
 
     (void)state;

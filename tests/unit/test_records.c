@@ -61,7 +61,8 @@ every_column_of_a_table_is_in_its_list(void **state)
                 continue;
             if (c == NULL)
                 fail_msg("%s.%s is in no list of common/sql/records.def", t->name, dbres_text(r, i, 0));
-            assert_string_equal(dbres_text(r, i, 1), pg_types[c->type]);
+            else
+                assert_string_equal(dbres_text(r, i, 1), pg_types[c->type]);
             listed++;
         }
         assert_int_equal(listed, t->ncolumns);

@@ -1,6 +1,6 @@
 /* tests/unit/test_wire.c - what one process says over the wire is what the other hears. */
-#include "worker/wire.h"
 #include "tests/unit/tables.h"
+#include "worker/wire.h"
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -72,7 +72,11 @@ a_job_too_large_for_a_packet_is_refused(void **state)
 static void
 results_stops_and_the_end_are_told_apart(void **state)
 {
-    struct wire_result sent = { .outcome = OUTCOME_SNOOZE, .delay_ms = 61000, .touched = true, .error = "waits" }, got;
+    struct wire_result sent = { .outcome = OUTCOME_SNOOZE,
+                                .delay_ms = 61000,
+                                .touched = true,
+                                .error = "waits" },
+                       got;
     enum wire_type type;
     int fds[2];
 

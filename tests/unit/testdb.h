@@ -1,6 +1,7 @@
 /* tests/unit/testdb.h
- * testdb - a database of the test's own, with the schema in it, inside the server that TEST_DATABASE_URL names (./dev test sets it; without it such
- * tests are skipped). Made by testdb_make() before the first test, dropped by testdb_drop() after the last.
+ * testdb - a database of the test's own, with the schema in it, inside the server that TEST_DATABASE_URL
+ * names (./dev test sets it; without it such tests are skipped). Made by testdb_make() before the first test,
+ * dropped by testdb_drop() after the last.
  */
 #ifndef DESKMILL_TESTDB_H
 #define DESKMILL_TESTDB_H
@@ -25,7 +26,8 @@ testdb_admin_(const char *verb, const char *how)
     char sql[128];
 
     (void)snprintf(sql, sizeof sql, "%s DATABASE %s %s", verb, testdb.name, how);
-    if (db_create(getenv("TEST_DATABASE_URL"), &(struct db_options){ .app_name = "unit" }, &db, &err) == RC_OK &&
+    if (db_create(getenv("TEST_DATABASE_URL"), &(struct db_options){ .app_name = "unit" }, &db, &err) ==
+            RC_OK &&
         db_exec_text(db, sql, NULL, &err) == RC_OK)
         return 0;
     (void)fprintf(stderr, "testdb: %s\n", err.text);
@@ -38,7 +40,8 @@ testdb_connect(void)
     struct db *db = NULL;
     struct err err = { 0 };
 
-    if (db_create(testdb.url, &(struct db_options){ .app_name = "unit" }, &db, &err) != RC_OK || db_connect(db, &err) != RC_OK)
+    if (db_create(testdb.url, &(struct db_options){ .app_name = "unit" }, &db, &err) != RC_OK ||
+        db_connect(db, &err) != RC_OK)
         (void)fprintf(stderr, "testdb: %s\n", err.text);
     return db;
 }
@@ -55,7 +58,8 @@ testdb_make(void)
     (void)snprintf(testdb.name, sizeof testdb.name, "unit_%d", (int)getpid());
     if (testdb_admin_("CREATE", "") != 0)
         return -1;
-    (void)snprintf(testdb.url, sizeof testdb.url, "%s%cdbname=%s", server, strchr(server, '?') == NULL ? '?' : '&', testdb.name);
+    (void)snprintf(testdb.url, sizeof testdb.url, "%s%cdbname=%s", server,
+                   strchr(server, '?') == NULL ? '?' : '&', testdb.name);
     db = testdb_connect();
     if (migrate_run(db, NULL, NULL, NULL, &err) == RC_OK)
         return 0;
@@ -70,10 +74,10 @@ testdb_drop(void)
         (void)testdb_admin_("DROP", "WITH (FORCE)");
 }
 
-#define TESTDB_OR_SKIP()                                                                                     \
-    do {                                                                                                     \
-        if (testdb.url[0] == '\0')                                                                           \
-            skip();                                                                                          \
+#define TESTDB_OR_SKIP()           \
+    do {                           \
+        if (testdb.url[0] == '\0') \
+            skip();                \
     } while (0)
 
 #endif

@@ -10,11 +10,31 @@
 #define CHUNK_SPAN (30 * CLOCK_DAY)
 enum { CHUNKS_MAX = 1000 };
 
+/* Out of budget, say: the next attempt goes on with the search where this one stopped. */
+static enum outcome
+keep(struct job_ctx *ctx, const struct search *search, enum outcome o, struct err *err)
+{
+    json_t *checkpoint;
+    struct err why = *err;
+    enum rc rc = RC_OK;
+
+    if (o != OUTCOME_LOST) {
+        checkpoint = json_pack("{s:o}", "search", search_save(search));
+        rc = ctx_save(ctx, NULL, 0, &checkpoint, err);
+        json_decref(checkpoint);
+    }
+    if (rc != RC_OK)
+        return ctx_outcome(ctx, rc);
+    *err = why;
+    return o;
+}
+
 /* The span: args, or from the earliest issue (its midnight, UTC) to now. */
 static enum outcome
 find_span(struct job_ctx *ctx, const json_t *args, int64_t *from, int64_t *to, struct err *err)
 {
     AUTO(fetch) f = NULL;
+    struct search search;
     enum outcome o;
     enum rc rc;
 
@@ -26,9 +46,12 @@ find_span(struct job_ctx *ctx, const json_t *args, int64_t *from, int64_t *to, s
         return OUTCOME_DONE;
     if (rc != RC_NOT_FOUND)
         return OUTCOME_DEAD;
-    if ((o = vendor_open(ctx, true, &f, err)) != OUTCOME_DONE ||
-        (o = vendor_earliest(ctx, f, *to, from, err)) != OUTCOME_DONE)
+    if ((o = vendor_open(ctx, true, &f, err)) != OUTCOME_DONE)
         return o;
+    if ((rc = search_load(&search, json_object_get(ctx->checkpoint, "search"), err)) != RC_OK)
+        return ctx_outcome(ctx, rc);
+    if ((o = vendor_earliest(ctx, f, *to, &search, from, err)) != OUTCOME_DONE)
+        return keep(ctx, &search, o, err);
     if (*from == DB_NO_TIME)
         *from = *to; /* nothing there: no chunks */
     else

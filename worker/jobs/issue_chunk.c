@@ -28,8 +28,8 @@ run(struct job_ctx *ctx, struct fetch *f, const json_t *args, struct err *err)
 
     if (json_is_true(json_object_get(ctx->checkpoint, "read")))
         return OUTCOME_DONE; /* an earlier attempt committed the last page and could not say so */
-    if ((rc = json_get_time(args, "from", &c.from, err)) != RC_OK ||
-        (rc = json_get_time(args, "to", &c.to, err)) != RC_OK) {
+    if (json_get_time(args, "from", &c.from, err) != RC_OK ||
+        json_get_time(args, "to", &c.to, err) != RC_OK) {
         (void)err_wrap(err, "args");
         return OUTCOME_DEAD;
     }

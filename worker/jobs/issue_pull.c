@@ -60,7 +60,8 @@ struct pull {
     int64_t directory_at; /* when it was last read; DB_NO_TIME = never */
     bool directory_lacks; /* noted by an earlier job */
     /* this job */
-    int64_t earliest; /* no issue is older; DB_NO_TIME = not found out yet */
+    int64_t earliest;     /* no issue is older; DB_NO_TIME = not found out yet */
+    struct search search; /* for the earliest */
     bool full;
     enum step step;
     int directory_next; /* index into the connector's list */
@@ -94,10 +95,11 @@ add_call(struct pull *p, enum sql_id id, const char *stream, int64_t watermark, 
 static json_t *
 save(const struct pull *p, const struct walk *k)
 {
-    return json_pack("{s:s, s:o*, s:i, s:b, s:o, s:b, s:o, s:b, s:i}", "step", step_names[p->step], "walk",
-                     k != NULL ? walk_save(k) : NULL, "directory", p->directory_next, "full", p->full,
-                     "earliest", json_time(p->earliest), "live_done", p->live_done, "live_at",
-                     json_time(p->live_at), "directory_done", p->directory_done, "passes", p->passes);
+    return json_pack("{s:s, s:o*, s:o, s:i, s:b, s:o, s:b, s:o, s:b, s:i}", "step", step_names[p->step],
+                     "walk", k != NULL ? walk_save(k) : NULL, "search", search_save(&p->search), "directory",
+                     p->directory_next, "full", p->full, "earliest", json_time(p->earliest), "live_done",
+                     p->live_done, "live_at", json_time(p->live_at), "directory_done", p->directory_done,
+                     "passes", p->passes);
 }
 
 static bool
@@ -164,7 +166,9 @@ load(struct pull *p, const json_t *args, struct err *err)
     enum rc rc;
 
     p->earliest = p->in->history_from;
-    if ((rc = load_cursors(p, err)) != RC_OK || (rc = load_time(c, "earliest", &p->earliest, err)) != RC_OK ||
+    if ((rc = load_cursors(p, err)) != RC_OK ||
+        (rc = search_load(&p->search, json_object_get(c, "search"), err)) != RC_OK ||
+        (rc = load_time(c, "earliest", &p->earliest, err)) != RC_OK ||
         (rc = load_time(c, "live_at", &p->live_at, err)) != RC_OK)
         return rc;
     p->full = flag(c, "full");
@@ -358,6 +362,26 @@ history_window(struct pull *p, struct err *err)
     return o;
 }
 
+/* An attempt that ends between two walks leaves its place, or a small budget would be spent on the same
+ * questions again and again. */
+static enum outcome
+keep(struct pull *p, enum outcome o, struct err *err)
+{
+    json_t *checkpoint;
+    struct err why = *err;
+    enum rc rc = RC_OK;
+
+    if (o != OUTCOME_LOST) {
+        checkpoint = save(p, NULL);
+        rc = ctx_save(p->ctx, NULL, 0, &checkpoint, err);
+        json_decref(checkpoint);
+    }
+    if (rc != RC_OK)
+        return ctx_outcome(p->ctx, rc);
+    *err = why;
+    return o;
+}
+
 static enum outcome
 history(struct pull *p, struct err *err)
 {
@@ -365,8 +389,9 @@ history(struct pull *p, struct err *err)
     enum outcome o = OUTCOME_DONE;
 
     if (!resuming && p->bottom != DB_NO_TIME && p->earliest == DB_NO_TIME) {
-        if ((o = vendor_earliest(p->ctx, p->fetch, p->bottom, &p->earliest, err)) != OUTCOME_DONE)
-            return o;
+        o = vendor_earliest(p->ctx, p->fetch, p->bottom, &p->search, &p->earliest, err);
+        if (o != OUTCOME_DONE)
+            return keep(p, o, err);
         if (p->earliest == DB_NO_TIME)
             return end_history(p, err);
     }

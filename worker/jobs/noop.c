@@ -4,24 +4,25 @@
 #include "worker/jobs.h"
 #include <time.h>
 
-enum { STEP_MS = 100, FENCE_MS = 1000 };
+#define STEP  (CLOCK_SECOND / 10)
+#define FENCE CLOCK_SECOND
 
 /* A fence each second, so that a cancellation and a lost lease are noticed. */
 static enum outcome
 wait_ms(struct job_ctx *ctx, int64_t ms, struct err *err)
 {
-    int64_t now = clock_mono(), until = now + ms * 1000, fence_at = now + FENCE_MS * 1000;
+    int64_t now = clock_mono(), until = now + ms * 1000, fence_at = now + FENCE;
     enum outcome why;
     enum rc rc;
 
     for (; now < until; now = clock_mono()) {
-        int64_t us = until - now < STEP_MS * 1000 ? until - now : STEP_MS * 1000;
+        int64_t us = until - now < STEP ? until - now : STEP;
 
         (void)nanosleep(&(struct timespec){ .tv_nsec = us * 1000 }, NULL);
         if (now >= fence_at) {
             if ((rc = ctx_save(ctx, NULL, 0, NULL, err)) != RC_OK)
                 return ctx_outcome(ctx, rc);
-            fence_at = now + FENCE_MS * 1000;
+            fence_at = now + FENCE;
         }
         if (ctx_stop(ctx, &why))
             return why;

@@ -4,7 +4,9 @@
 #include <assert.h>
 #include <string.h>
 
-enum { PAUSED_SNOOZE_MS = 60000, RESTARTS_MAX = 2, LOOK_EVERY = 10, PROBES_MAX = 64 };
+enum { PAUSED_SNOOZE_MS = 60000, RESTARTS_MAX = 2, LOOK_EVERY = 10 };
+#define CHUNK_SPAN     (30 * CLOCK_DAY)
+#define NO_DESK_BEFORE INT64_C(631152000000000) /* 1990 */
 
 enum outcome
 vendor_open(struct job_ctx *ctx, bool bulk, struct fetch **out, struct err *err)
@@ -77,46 +79,107 @@ vendor_ask(struct job_ctx *ctx, struct fetch *f, const struct call *c, struct fe
     return fetch_finish(f, ctx, out, &why) ? OUTCOME_DONE : why;
 }
 
+/* ---- the earliest issue ---- */
+
+json_t *
+json_time(int64_t t)
+{
+    char text[CLOCK_TEXT];
+
+    return t == DB_NO_TIME ? json_null() : json_string(clock_format(t, text));
+}
+
+static enum rc
+load_time(const json_t *j, const char *name, int64_t *out, struct err *err)
+{
+    enum rc rc = json_get_time(j, name, out, err);
+
+    if (rc != RC_NOT_FOUND)
+        return rc;
+    *out = DB_NO_TIME;
+    return RC_OK;
+}
+
 /* The newest issue created up to `at`: *created, or DB_NO_TIME. */
 static enum outcome
 newest_before(struct job_ctx *ctx, struct fetch *f, int64_t at, int64_t *created, struct err *err)
 {
     struct call c = { .kind = CALL_ISSUES, .axis = AXIS_CREATED, .from = DB_NO_TIME, .to = at, .limit = 1 };
-    struct fetched *r;
+    struct fetched *r = NULL;
     enum outcome o = vendor_ask(ctx, f, &c, &r, err);
 
-    if (o != OUTCOME_DONE)
+    *created = DB_NO_TIME;
+    if (o != OUTCOME_DONE || r == NULL)
         return o;
     if (r->rc != RC_OK)
         return vendor_failure(ctx, fetch_integration(f), r, err);
-    *created = r->page.rows.n > 0 ? rows_time(&r->page.rows, 0, COL_issues_created_at) : DB_NO_TIME;
-    if (r->page.rows.n > 0 && (*created == DB_NO_TIME || *created > at))
+    if (r->page.rows.n == 0)
+        return OUTCOME_DONE;
+    *created = rows_time(&r->page.rows, 0, COL_issues_created_at);
+    if (*created == DB_NO_TIME || *created > at)
         *created = at; /* without an order or a time all we know is that there is something */
     return OUTCOME_DONE;
 }
 
-enum outcome
-vendor_earliest(struct job_ctx *ctx, struct fetch *f, int64_t before, int64_t *earliest, struct err *err)
+json_t *
+search_save(const struct search *s)
 {
-    int64_t none = DB_NO_TIME, some, found, at = before,
-            step = 30 * CLOCK_DAY; /* nothing before `none`, something before `some` */
-    enum outcome o = newest_before(ctx, f, before, &some, err);
+    return json_pack("{s:o, s:o, s:I}", "none", json_time(s->none), "some", json_time(s->some), "step",
+                     (json_int_t)s->step);
+}
+
+enum rc
+search_load(struct search *s, const json_t *j, struct err *err)
+{
+    *s = SEARCH_NONE;
+    if (j == NULL)
+        return RC_OK;
+    if (load_time(j, "none", &s->none, err) != RC_OK || load_time(j, "some", &s->some, err) != RC_OK)
+        return err_wrap(err, "checkpoint");
+    s->step = (int64_t)json_integer_value(json_object_get(j, "step"));
+    return RC_OK;
+}
+
+/* Backwards in growing steps until there is nothing, then by halves. */
+static enum outcome
+probe(struct job_ctx *ctx, struct fetch *f, struct search *s, struct err *err)
+{
+    int64_t at = s->none == DB_NO_TIME ? s->some - s->step : s->none + (s->some - s->none) / 2, found;
+    enum outcome o;
+
+    if (at < NO_DESK_BEFORE) { /* a vendor that always finds something is not asked for ever */
+        s->none = NO_DESK_BEFORE;
+        s->some = NO_DESK_BEFORE;
+        return OUTCOME_DONE;
+    }
+    if ((o = newest_before(ctx, f, at, &found, err)) != OUTCOME_DONE)
+        return o;
+    if (found == DB_NO_TIME)
+        s->none = at;
+    else
+        s->some = found;
+    s->step *= 2;
+    return OUTCOME_DONE;
+}
+
+enum outcome
+vendor_earliest(struct job_ctx *ctx, struct fetch *f, int64_t before, struct search *s, int64_t *earliest,
+                struct err *err)
+{
+    enum outcome o = OUTCOME_DONE;
 
     *earliest = DB_NO_TIME;
-    if (o != OUTCOME_DONE || some == DB_NO_TIME)
-        return o;
-    for (int i = 0; i < PROBES_MAX && (none == DB_NO_TIME || some - none > 30 * CLOCK_DAY); i++) {
-        at = none == DB_NO_TIME ? some - step : none + (some - none) / 2;
-        if ((o = newest_before(ctx, f, at, &found, err)) != OUTCOME_DONE)
+    if (s->some == DB_NO_TIME) {
+        s->step = CHUNK_SPAN;
+        o = newest_before(ctx, f, before, &s->some, err);
+        if (o != OUTCOME_DONE || s->some == DB_NO_TIME)
             return o;
-        if (found == DB_NO_TIME)
-            none = at;
-        else
-            some = found;
-        step *= 2;
     }
-    *earliest = none != DB_NO_TIME ? none : at;
-    return OUTCOME_DONE;
+    while (o == OUTCOME_DONE && (s->none == DB_NO_TIME || s->some - s->none > CHUNK_SPAN))
+        o = probe(ctx, f, s, err);
+    if (o == OUTCOME_DONE)
+        *earliest = s->none;
+    return o;
 }
 
 enum rc
@@ -141,14 +204,6 @@ vendor_messages_due(struct job_ctx *ctx, const struct counts *wrote, void *arg, 
 }
 
 /* ---- walks ---- */
-
-json_t *
-json_time(int64_t t)
-{
-    char text[CLOCK_TEXT];
-
-    return t == DB_NO_TIME ? json_null() : json_string(clock_format(t, text));
-}
 
 void
 walk_init(struct walk *k, struct job_ctx *ctx, struct fetch *f, const struct call *question, void *owner)
@@ -179,28 +234,13 @@ walk_save(const struct walk *k)
                      json_time(k->newest_first));
 }
 
-static enum rc
-load_time(const json_t *j, const char *name, int64_t *out, struct err *err)
-{
-    enum rc rc = json_get_time(j, name, out, err);
-
-    if (rc != RC_NOT_FOUND)
-        return rc;
-    *out = DB_NO_TIME;
-    return RC_OK;
-}
-
 enum rc
 walk_load(struct walk *k, const json_t *j, struct err *err)
 {
     const char *cursor = json_string_value(json_object_get(j, "cursor"));
-    enum rc rc;
-
-    if ((rc = load_time(j, "from", &k->call.from, err)) != RC_OK ||
-        (rc = load_time(j, "to", &k->call.to, err)) != RC_OK ||
-        (rc = load_time(j, "began", &k->began, err)) != RC_OK ||
-        (rc = load_time(j, "newest", &k->newest, err)) != RC_OK ||
-        (rc = load_time(j, "newest_first", &k->newest_first, err)) != RC_OK)
+    if (load_time(j, "from", &k->call.from, err) != RC_OK || load_time(j, "to", &k->call.to, err) != RC_OK ||
+        load_time(j, "began", &k->began, err) != RC_OK || load_time(j, "newest", &k->newest, err) != RC_OK ||
+        load_time(j, "newest_first", &k->newest_first, err) != RC_OK)
         return err_wrap(err, "checkpoint");
     k->page = json_integer_value(json_object_get(j, "page"));
     if (cursor != NULL && (k->cursor = strdup(cursor)) == NULL)

@@ -25,10 +25,21 @@ enum outcome vendor_failure(struct job_ctx *ctx, const struct integration *in, c
 enum outcome vendor_ask(struct job_ctx *ctx, struct fetch *f, const struct call *c, struct fetched **out,
                         struct err *err);
 
+/* Where the search for the earliest issue stands: none was created before `none`, some before `some`. All
+ * DB_NO_TIME: not begun. */
+struct search {
+    int64_t none, some, step;
+};
+#define SEARCH_NONE ((struct search){ DB_NO_TIME, DB_NO_TIME, DB_NO_TIME })
+/* For the checkpoint, and back out of it (j may be NULL). */
+json_t *search_save(const struct search *s);
+enum rc search_load(struct search *s, const json_t *j, struct err *err);
+
 /* The earliest moment before which no issue was created, to within 30 days, and not after `before`;
- * DB_NO_TIME when there is no issue before that. A few calls for one record each. */
-enum outcome vendor_earliest(struct job_ctx *ctx, struct fetch *f, int64_t before, int64_t *earliest,
-                             struct err *err);
+ * DB_NO_TIME when there is no issue before that. A few calls for one record each; when the budget runs out
+ * between them, `s` says how far it came, for the caller to save. */
+enum outcome vendor_earliest(struct job_ctx *ctx, struct fetch *f, int64_t before, struct search *s,
+                             int64_t *earliest, struct err *err);
 
 /* Enqueues message_pull if messages are due. A sink_write.in_tx; `arg` points to a bool: also look when
  * nothing was written. */
