@@ -120,6 +120,7 @@ static const struct {
 enum rc
 cache_reply_error(const redisReply *r, const char *what, struct err *err)
 {
+    assert(r != NULL);
     if (r->type != REDIS_REPLY_ERROR)
         return RC_OK;
     for (size_t i = 0; i < COUNT_OF(meanings); i++)

@@ -120,13 +120,12 @@ static void
 on_start(void *arg, const xmlChar *name, const xmlChar **attributes)
 {
     struct writer *w = arg;
+    bool too_deep = stay_shallow(w->parser);
 
     (void)attributes;
-    if (stay_shallow(w->parser))
-        break_line(w);
-    else if (is_hidden((const char *)name))
+    if (!too_deep && is_hidden((const char *)name))
         w->hidden++;
-    else if (breaks_line((const char *)name))
+    else if (too_deep || breaks_line((const char *)name))
         break_line(w);
 }
 

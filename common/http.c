@@ -191,7 +191,7 @@ on_header(char *data, size_t one, size_t n, void *arg)
     for (colon++; colon < data + len && isspace((unsigned char)*colon); colon++)
         ;
     for (; colon < data + len; colon++)
-        buf_putc(b, *colon == '\0' ? ' ' : *colon);
+        buf_putc(b, (char)(*colon == '\0' ? ' ' : *colon));
     buf_putc(b, '\n');
     s->too_large |= b->failed;
     return b->failed ? CURL_WRITEFUNC_ERROR : n;
@@ -618,7 +618,7 @@ parse_authority(const char *s, size_t len, struct http_url *u, struct err *err)
     if (p == end)
         return RC_OK;
     n = strspn(++p, "0123456789");
-    if (n == 0 || n > 5 || p + n != end || (u->port = atoi(p)) < 1 || u->port > 65535)
+    if (n == 0 || n > 5 || p + n != end || (u->port = (int)strtol(p, NULL, 10)) < 1 || u->port > 65535)
         return err_set(err, RC_INVALID, "the URL's port is not a number from 1 to 65535");
     return RC_OK;
 }

@@ -312,11 +312,13 @@ migrate_check(struct db *d, int *pending, struct err *err)
     if (rc == RC_OK) {
         if (pending != NULL)
             *pending = (int)(files.n - n);
-        if (n < files.n)
+        if (n < files.n) {
+            assert(files.rows != NULL);
             rc = err_set(
                 err, RC_CONFLICT,
                 "the schema is %zu migration(s) behind this program, next is %s: run `deskmill migrate`",
                 files.n - n, files.rows[n].name);
+        }
     }
     files_fini(&files);
     return rc;

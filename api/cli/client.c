@@ -1,4 +1,5 @@
 #include "api/cli/client.h"
+#include "api/cli/when.h"
 #include "common/http.h"
 #include "common/json.h"
 #include <assert.h>
@@ -196,4 +197,19 @@ path_query(struct buf *b, const char *name, const char *value)
     buf_putc(b, b->data != NULL && strchr(b->data, '?') != NULL ? '&' : '?');
     buf_printf(b, "%s=", name);
     http_escape(b, value);
+}
+
+enum ending
+path_since(struct buf *b, const struct cli *c)
+{
+    const char *text = cli_option(c, "since");
+    char since[WHEN_TEXT];
+    struct err err = { 0 };
+
+    if (text == NULL)
+        return END_OK;
+    if (since_parse(text, c->now, since, &err) != RC_OK)
+        return cli_usage("--since: %s", err.text);
+    path_query(b, "since", since);
+    return END_OK;
 }

@@ -26,5 +26,7 @@ struct buf path_begin(const char *text);
 void path_segment(struct buf *b, const char *text);
 /* Nothing is added where `value` is NULL. */
 void path_query(struct buf *b, const char *name, const char *value);
+/* The command's --since, if it was given. END_USAGE after saying that it is no time. */
+enum ending path_since(struct buf *b, const struct cli *c);
 
 #endif

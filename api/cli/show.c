@@ -141,13 +141,15 @@ show_items(struct cli *c, const json_t *items, const struct show_column *columns
 }
 
 enum ending
-show_list(struct cli *c, const char *path, const struct show_column *columns, size_t n, const char *none)
+show_list(struct cli *c, struct buf *path, const struct show_column *columns, size_t n, const char *none)
 {
     json_auto_t *answer = NULL;
     const json_t *items, *next;
-    enum ending end = client_call(c, "GET", path, NULL, &answer);
+    enum ending end;
 
-    if (end != END_OK)
+    path_query(path, "limit", cli_option(c, "limit"));
+    path_query(path, "cursor", cli_option(c, "cursor"));
+    if ((end = client_call(c, "GET", path->data, NULL, &answer)) != END_OK)
         return end;
     if (c->json) {
         show_json(answer);

@@ -6,6 +6,7 @@
 
 #include "api/cli/cli.h"
 #include "common/auto.h" /* COUNT_OF */
+#include "common/buf.h"
 
 enum show_kind {
     SHOW_TEXT,
@@ -23,9 +24,14 @@ struct show_column {
     int max; /* columns on a screen; 0 = no limit */
 };
 
-/* GETs `path` and prints {"items": [...]} as a table, or as it is with --json. `none` is said where there are
- * no items. */
-enum ending show_list(struct cli *c, const char *path, const struct show_column *columns, size_t n,
+/* GETs the page of `path` that these options of the command ask for, and prints {"items": [...]} as a table,
+ * or as it is with --json. `none` is said where there are no items. */
+#define SHOW_LIST_OPTIONS                                     \
+    { "limit", "N", "how many at most, 1 to 1000" },          \
+    {                                                         \
+        "cursor", "CURSOR", "go on where the last list ended" \
+    }
+enum ending show_list(struct cli *c, struct buf *path, const struct show_column *columns, size_t n,
                       const char *none);
 /* The same for an answer that is there already. */
 void show_items(struct cli *c, const json_t *items, const struct show_column *columns, size_t n);

@@ -136,9 +136,12 @@ by_size(const void *a, const void *b)
 static void
 report(const char *what, int64_t *us, size_t len)
 {
+    int64_t median;
+
     qsort(us, ROUNDS, sizeof *us, by_size);
-    printf("%-24s median %6" PRId64 " us  %7.0f MB/s  %9.0f issues/s\n", what, us[ROUNDS / 2],
-           (double)len / (double)us[ROUNDS / 2], ISSUES * 1e6 / (double)us[ROUNDS / 2]);
+    median = us[ROUNDS / 2];
+    printf("%-24s median %6" PRId64 " us  %7.0f MB/s  %9.0f issues/s\n", what, median,
+           (double)len / (double)median, ISSUES * 1e6 / (double)median);
 }
 
 int

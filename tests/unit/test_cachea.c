@@ -1,50 +1,8 @@
 #include "common/cachea.h"
 #include "common/clock.h"
-#include "tests/unit/servers.h"
+#include "tests/unit/stage.h"
 #include <stdio.h>
 #include <string.h>
-
-enum { CALLS_MAX = 4000 };
-
-struct stage {
-    struct loop *loop;
-    struct loop_timer *guard;
-    struct cachea *cache;
-    int ups, downs;
-    bool stop_when_up, stop_when_down;
-    size_t called, stop_at;
-    int times[CALLS_MAX];
-    enum rc rcs[CALLS_MAX];
-    char texts[CALLS_MAX][24];
-    size_t order[CALLS_MAX];
-    bool in_run;
-    enum rc down_rc;
-};
-
-struct ticket {
-    struct stage *s;
-    size_t i;
-};
-static struct ticket tickets[CALLS_MAX];
-
-static void
-too_late(void *arg)
-{
-    (void)arg;
-    fail_msg("nothing came within 10 s");
-}
-
-static void
-on_state(void *arg, bool up, const struct err *err)
-{
-    struct stage *s = arg;
-
-    *(up ? &s->ups : &s->downs) += 1;
-    if (!up)
-        s->down_rc = err->rc;
-    if ((up && s->stop_when_up) || (!up && s->stop_when_down))
-        loop_stop(s->loop);
-}
 
 static void
 on_result(void *arg, enum rc rc, const struct reply *r, const struct err *err)
@@ -53,44 +11,20 @@ on_result(void *arg, enum rc rc, const struct reply *r, const struct err *err)
     struct stage *s = t->s;
     const struct reply *last = reply_len(r) > 0 && reply_at(r, 0) != NULL ? reply_at(r, reply_len(r) - 1) : r;
 
-    assert_false(s->in_run);
-    assert_int_equal(err->rc, rc);
-    s->times[t->i]++;
-    s->rcs[t->i] = rc;
+    stage_came(t, rc, err);
     if (rc == RC_OK && reply_len(last) > 0)
         (void)snprintf(s->texts[t->i], sizeof s->texts[0], "%s", reply_str(last));
     else if (rc == RC_OK)
         (void)snprintf(s->texts[t->i], sizeof s->texts[0], "%lld", (long long)reply_int(last));
-    s->order[s->called++] = t->i;
-    if (s->called == s->stop_at)
-        loop_stop(s->loop);
-}
-
-static void
-run(struct stage *s)
-{
-    loop_timer_after(s->guard, 10000);
-    loop_run(s->loop);
-    loop_timer_stop(s->guard);
-}
-
-static void
-run_until(struct stage *s, size_t called)
-{
-    s->stop_at = called;
-    run(s);
-    assert_int_equal(s->called, called);
 }
 
 static struct stage *
 stage_open_url(const char *url, int timeout_ms)
 {
-    struct stage *s = calloc(1, sizeof *s);
+    struct stage *s = stage_create();
     struct err err = { 0 };
 
-    OK(loop_create(&s->loop, &err));
-    s->guard = loop_timer_create(s->loop, too_late, NULL);
-    OK(cachea_create(s->loop, url, timeout_ms, on_state, s, &s->cache, &err));
+    OK(cachea_create(s->loop, url, timeout_ms, stage_on_state, s, &s->cache, &err));
     return s;
 }
 
@@ -100,7 +34,7 @@ stage_open(int timeout_ms)
     struct stage *s = stage_open_url(TEST_REDIS_URL(), timeout_ms);
 
     s->stop_when_up = true;
-    run(s);
+    stage_run(s);
     assert_true(cachea_is_up(s->cache));
     s->stop_when_up = false;
     return s;
@@ -110,9 +44,7 @@ static void
 stage_close(struct stage *s)
 {
     cachea_destroy(s->cache);
-    loop_timer_destroy(s->guard);
-    loop_destroy(s->loop);
-    free(s);
+    stage_destroy(s);
 }
 
 #define CALL(s, i, ...)                                                           \
@@ -161,7 +93,7 @@ results_come_in_order_each_once(void **state)
         else
             call_script(s, i, text);
     }
-    run_until(s, N);
+    stage_run_until(s, N);
     for (size_t i = 0; i < N; i++) {
         (void)snprintf(text, sizeof text, "t%zu", i);
         assert_int_equal(s->order[i], i);
@@ -182,7 +114,7 @@ an_error_reply_fails_its_call_alone(void **state)
     CALL(s, 2, "ECHO", "fine");
     cachea_runv(s->cache, 1, (const char *const[]){ "PING" }, NULL, NULL); /* fire and forget */
     CALL(s, 3, "ECHO", "last");
-    run_until(s, 4);
+    stage_run_until(s, 4);
     assert_int_equal(s->rcs[0], RC_PROTOCOL);
     assert_int_equal(s->rcs[1], RC_LIMIT);
     assert_string_equal(s->texts[2], "fine");
@@ -199,7 +131,7 @@ a_script_runs_also_when_the_server_has_forgotten_it(void **state)
     command("SCRIPT", "FLUSH", NULL, NULL);
     for (size_t i = 0; i < 20; i++)
         call_script(s, i, "again");
-    run_until(s, 20);
+    stage_run_until(s, 20);
     for (size_t i = 0; i < 20; i++) {
         assert_int_equal(s->times[i], 1);
         assert_string_equal(s->texts[i], "again");
@@ -218,12 +150,12 @@ a_blocking_command_waits_without_a_timeout(void **state)
     CALL(s, 0, "DEL", "test_cachea:wake");
     CALL(s, 1, "BLPOP", "test_cachea:wake", "0");
     loop_timer_after(nothing, 300);
-    run(s);
+    stage_run(s);
     assert_int_equal(s->called, 1);
     assert_true(cachea_is_up(s->cache));
     CALL(pusher, 2, "RPUSH", "test_cachea:wake", "token");
-    run_until(pusher, 1);
-    run_until(s, 2);
+    stage_run_until(pusher, 1);
+    stage_run_until(s, 2);
     assert_string_equal(s->texts[1], "token");
     loop_timer_destroy(nothing);
     stage_close(pusher);
@@ -240,16 +172,16 @@ a_command_out_of_time_breaks_the_connection(void **state)
     CALL(s, 0, "BLPOP", "test_cachea:none", "5");
     CALL(s, 1, "PING");
     s->stop_when_down = true;
-    run(s);
+    stage_run(s);
     assert_in_range((clock_mono() - start) / 1000, 150, 2000);
     assert_int_equal(s->called, 2);
     assert_int_equal(s->rcs[0], RC_UNAVAILABLE);
     assert_int_equal(s->rcs[1], RC_UNAVAILABLE);
     s->stop_when_down = false;
     s->stop_when_up = true;
-    run(s);
+    stage_run(s);
     CALL(s, 2, "ECHO", "next");
-    run_until(s, 3);
+    stage_run_until(s, 3);
     assert_string_equal(s->texts[2], "next");
     stage_close(s);
 }
@@ -262,14 +194,14 @@ a_connection_that_is_killed_fails_all_in_flight_once_and_comes_back(void **state
 
     (void)state;
     CALL(s, 0, "CLIENT", "ID");
-    run_until(s, 1);
+    stage_run_until(s, 1);
     (void)snprintf(id, sizeof id, "%s", s->texts[0]);
     CALL(s, 1, "BLPOP", "test_cachea:none", "0");
     for (size_t i = 2; i < 10; i++)
         call_script(s, i, "x");
     command("CLIENT", "KILL", "ID", id);
     s->stop_when_down = true;
-    run(s);
+    stage_run(s);
     assert_int_equal(s->called, 10);
     assert_int_equal(s->down_rc, RC_UNAVAILABLE);
     for (size_t i = 1; i < 10; i++) {
@@ -278,15 +210,15 @@ a_connection_that_is_killed_fails_all_in_flight_once_and_comes_back(void **state
     }
     CALL(s, 10, "PING"); /* while down */
     call_script(s, 11, "x");
-    run_until(s, 12);
+    stage_run_until(s, 12);
     assert_int_equal(s->rcs[10], RC_UNAVAILABLE);
     assert_int_equal(s->rcs[11], RC_UNAVAILABLE);
     s->stop_when_down = false;
     s->stop_when_up = true;
-    run(s);
+    stage_run(s);
     assert_int_equal(s->ups, 2);
     call_script(s, 12, "back");
-    run_until(s, 13);
+    stage_run_until(s, 13);
     assert_string_equal(s->texts[12], "back");
     stage_close(s);
 }
@@ -330,7 +262,7 @@ destroy_in_callback(const char *const argv[], size_t argc, enum rc want)
     cachea_runv(s->cache, argc, argv, on_result_destroys, &tickets[0]);
     CALL(s, 1, "ECHO", "x");
     CALL(s, 2, "ECHO", "x");
-    run(s);
+    stage_run(s);
     assert_int_equal(s->called, 3);
     assert_int_equal(s->rcs[0], want);
     for (size_t i = 0; i < 3; i++)
@@ -375,9 +307,9 @@ it_may_be_destroyed_when_told_up_or_down(void **state)
     (void)state;
     cachea_destroy(s->cache);
     OK(cachea_create(s->loop, "redis://127.0.0.1:1", 500, on_state_destroys, s, &s->cache, &err));
-    run(s);
+    stage_run(s);
     OK(cachea_create(s->loop, url, 500, on_state_destroys, s, &s->cache, &err));
-    run(s);
+    stage_run(s);
     stage_close(s);
 }
 
@@ -389,8 +321,8 @@ a_server_that_is_not_there_is_tried_again(void **state)
     (void)state;
     CALL(s, 0, "PING");
     s->stop_when_down = true;
-    run(s);
-    run(s);
+    stage_run(s);
+    stage_run(s);
     assert_int_equal(s->downs, 2);
     assert_int_equal(s->down_rc, RC_UNAVAILABLE);
     assert_int_equal(s->rcs[0], RC_UNAVAILABLE);

@@ -1,55 +1,11 @@
 #include "common/clock.h"
 #include "common/dba.h"
-#include "tests/unit/servers.h"
+#include "tests/unit/stage.h"
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
 static const struct db_options options = { .app_name = "test_dba" };
-
-enum { CALLS_MAX = 4000 };
-
-/* What came back, call by call. */
-struct stage {
-    struct loop *loop;
-    struct loop_timer *guard;
-    struct dba *dba;
-    int ups, downs;
-    bool stop_when_up, stop_when_down;
-    size_t called;        /* callbacks so far */
-    size_t stop_at;       /* ends the loop at so many; 0 = never */
-    int times[CALLS_MAX]; /* how often each call's callback came */
-    enum rc rcs[CALLS_MAX];
-    char texts[CALLS_MAX][24];
-    size_t order[CALLS_MAX];
-    bool in_run;
-    enum rc down_rc;
-};
-
-struct ticket {
-    struct stage *s;
-    size_t i;
-};
-static struct ticket tickets[CALLS_MAX];
-
-static void
-too_late(void *arg)
-{
-    (void)arg;
-    fail_msg("nothing came within 10 s");
-}
-
-static void
-on_state(void *arg, bool up, const struct err *err)
-{
-    struct stage *s = arg;
-
-    *(up ? &s->ups : &s->downs) += 1;
-    if (!up)
-        s->down_rc = err->rc;
-    if ((up && s->stop_when_up) || (!up && s->stop_when_down))
-        loop_stop(s->loop);
-}
 
 static void
 on_result(void *arg, enum rc rc, const struct dbres *res, const struct err *err)
@@ -57,36 +13,20 @@ on_result(void *arg, enum rc rc, const struct dbres *res, const struct err *err)
     struct ticket *t = arg;
     struct stage *s = t->s;
 
-    assert_false(s->in_run);
-    assert_int_equal(err->rc, rc);
+    stage_came(t, rc, err);
     assert_true((res != NULL) == (rc == RC_OK));
-    s->times[t->i]++;
-    s->rcs[t->i] = rc;
     if (res != NULL && dbres_rows(res) > 0)
         (void)snprintf(s->texts[t->i], sizeof s->texts[0], "%s", dbres_text(res, 0, 0));
-    s->order[s->called++] = t->i;
-    if (s->called == s->stop_at)
-        loop_stop(s->loop);
 }
 
 static struct stage *
 stage_open_url(const char *url, const struct db_options *o)
 {
-    struct stage *s = calloc(1, sizeof *s);
+    struct stage *s = stage_create();
     struct err err = { 0 };
 
-    OK(loop_create(&s->loop, &err));
-    s->guard = loop_timer_create(s->loop, too_late, NULL);
-    OK(dba_create(s->loop, url, o, on_state, s, &s->dba, &err));
+    OK(dba_create(s->loop, url, o, stage_on_state, s, &s->dba, &err));
     return s;
-}
-
-static void
-run(struct stage *s)
-{
-    loop_timer_after(s->guard, 10000);
-    loop_run(s->loop);
-    loop_timer_stop(s->guard);
 }
 
 static struct stage *
@@ -95,7 +35,7 @@ stage_open(void)
     struct stage *s = stage_open_url(TEST_DB_URL(), &options);
 
     s->stop_when_up = true;
-    run(s);
+    stage_run(s);
     assert_true(dba_is_up(s->dba));
     s->stop_when_up = false;
     return s;
@@ -105,9 +45,7 @@ static void
 stage_close(struct stage *s)
 {
     dba_destroy(s->dba);
-    loop_timer_destroy(s->guard);
-    loop_destroy(s->loop);
-    free(s);
+    stage_destroy(s);
 }
 
 static void
@@ -117,14 +55,6 @@ call(struct stage *s, size_t i, enum sql_id id, const struct db_arg *args, size_
     s->in_run = true;
     dba_run(s->dba, id, args, n, on_result, &tickets[i]);
     s->in_run = false;
-}
-
-static void
-run_until(struct stage *s, size_t called)
-{
-    s->stop_at = called;
-    run(s);
-    assert_int_equal(s->called, called);
 }
 
 static void
@@ -152,7 +82,7 @@ results_come_in_order_each_once(void **state)
         call(s, i, SQL_db_test_echo, DB_ARGS(db_text(text)));
     }
     assert_int_equal(dba_in_flight(s->dba), N);
-    run_until(s, N);
+    stage_run_until(s, N);
     assert_int_equal(dba_in_flight(s->dba), 0);
     for (size_t i = 0; i < N; i++) {
         (void)snprintf(text, sizeof text, "%zu", i);
@@ -180,7 +110,7 @@ a_call_that_fails_does_not_touch_the_next(void **state)
     call(s, 8, SQL_db_test_count, DB_NO_ARGS);
     dba_run(s->dba, SQL_db_ping, DB_NO_ARGS, NULL, NULL); /* fire and forget */
     call(s, 9, SQL_db_ping, DB_NO_ARGS);
-    run_until(s, 10);
+    stage_run_until(s, 10);
     assert_int_equal(s->rcs[1], RC_OK);
     assert_int_equal(s->rcs[2], RC_CONFLICT);
     assert_int_equal(s->rcs[3], RC_OK);
@@ -191,7 +121,7 @@ a_call_that_fails_does_not_touch_the_next(void **state)
     assert_string_equal(s->texts[8], "2");
     assert_int_equal(s->rcs[9], RC_OK);
     call(s, 10, SQL_db_test_wrong, DB_NO_ARGS); /* and still says why */
-    run_until(s, 11);
+    stage_run_until(s, 11);
     assert_int_equal(s->rcs[10], RC_INTERNAL);
     stage_close(s);
 }
@@ -204,13 +134,13 @@ a_session_that_ends_fails_all_in_flight_once_and_comes_back(void **state)
 
     (void)state;
     call(s, 0, SQL_db_test_backend, DB_NO_ARGS);
-    run_until(s, 1);
+    stage_run_until(s, 1);
     (void)snprintf(pid, sizeof pid, "%s", s->texts[0]);
     call(s, 1, SQL_db_test_suicide, DB_NO_ARGS);
     for (size_t i = 2; i < 50; i++)
         call(s, i, SQL_db_ping, DB_NO_ARGS);
     s->stop_when_down = true;
-    run(s);
+    stage_run(s);
     assert_false(dba_is_up(s->dba));
     assert_int_equal(s->called, 50); /* before anyone was told "down" */
     for (size_t i = 1; i < 50; i++) {
@@ -218,15 +148,15 @@ a_session_that_ends_fails_all_in_flight_once_and_comes_back(void **state)
         assert_int_equal(s->rcs[i], RC_UNAVAILABLE);
     }
     call(s, 50, SQL_db_ping, DB_NO_ARGS); /* while down */
-    run_until(s, 51);
+    stage_run_until(s, 51);
     assert_int_equal(s->rcs[50], RC_UNAVAILABLE);
     s->stop_when_up = true;
-    run(s);
+    stage_run(s);
     assert_int_equal(s->ups, 2);
     s->stop_when_up = false;
     call(s, 51, SQL_db_ping, DB_NO_ARGS); /* prepared again */
     call(s, 52, SQL_db_test_backend, DB_NO_ARGS);
-    run_until(s, 53);
+    stage_run_until(s, 53);
     assert_int_equal(s->rcs[51], RC_OK);
     assert_string_not_equal(s->texts[52], pid);
     stage_close(s);
@@ -239,15 +169,15 @@ a_session_ended_while_idle_is_noticed(void **state)
 
     (void)state;
     call(s, 0, SQL_db_test_backend, DB_NO_ARGS);
-    run_until(s, 1);
+    stage_run_until(s, 1);
     s->stop_when_down = true;
     terminate(s->texts[0]);
-    run(s);
+    stage_run(s);
     assert_int_equal(s->downs, 1);
     assert_int_equal(s->down_rc, RC_UNAVAILABLE);
     s->stop_when_down = false;
     s->stop_when_up = true;
-    run(s);
+    stage_run(s);
     assert_true(dba_is_up(s->dba));
     stage_close(s);
 }
@@ -262,12 +192,12 @@ a_plan_that_the_schema_has_outgrown_is_made_anew(void **state)
     call(s, 1, SQL_db_test_star, DB_NO_ARGS);
     call(s, 2, SQL_db_test_alter_star, DB_NO_ARGS);
     call(s, 3, SQL_db_test_star, DB_NO_ARGS);
-    run_until(s, 4);
+    stage_run_until(s, 4);
     assert_int_equal(s->rcs[1], RC_OK);
     assert_int_equal(s->rcs[3], RC_UNAVAILABLE);
     call(s, 4, SQL_db_test_star, DB_NO_ARGS);
     call(s, 5, SQL_db_test_star, DB_NO_ARGS);
-    run_until(s, 6);
+    stage_run_until(s, 6);
     assert_int_equal(s->rcs[4], RC_OK);
     assert_int_equal(s->rcs[5], RC_OK);
     stage_close(s);
@@ -284,7 +214,7 @@ large_calls_do_not_lock_up(void **state)
     memset(big, 'x', SIZE);
     for (size_t i = 0; i < N; i++)
         call(s, i, SQL_db_test_echo, DB_ARGS(db_textn(big, SIZE)));
-    run_until(s, N);
+    stage_run_until(s, N);
     for (size_t i = 0; i < N; i++)
         assert_int_equal(s->rcs[i], RC_OK);
     stage_close(s);
@@ -332,7 +262,7 @@ it_may_be_destroyed_within_a_callback(void **state)
     dba_run(s->dba, SQL_db_ping, DB_NO_ARGS, on_result, &tickets[0]);
     dba_run(s->dba, SQL_db_ping, DB_NO_ARGS, on_result_destroys, &tickets[1]);
     dba_run(s->dba, SQL_db_ping, DB_NO_ARGS, on_result, &tickets[2]);
-    run(s);
+    stage_run(s);
     assert_int_equal(s->called, 3);
     assert_int_equal(s->rcs[1], RC_OK);
     assert_int_equal(s->rcs[2], RC_UNAVAILABLE);
@@ -350,7 +280,7 @@ it_may_be_destroyed_while_a_lost_connection_is_settled(void **state)
     dba_run(s->dba, SQL_db_test_suicide, DB_NO_ARGS, on_result_destroys, &tickets[0]);
     dba_run(s->dba, SQL_db_ping, DB_NO_ARGS, on_result, &tickets[1]);
     dba_run(s->dba, SQL_db_ping, DB_NO_ARGS, on_result, &tickets[2]);
-    run(s);
+    stage_run(s);
     assert_int_equal(s->called, 3);
     for (size_t i = 0; i < 3; i++)
         assert_int_equal(s->times[i], 1);
@@ -369,12 +299,12 @@ a_server_that_does_not_answer_is_dropped(void **state)
 
     (void)state;
     s->stop_when_up = true;
-    run(s);
+    stage_run(s);
     s->stop_when_up = false;
     call(s, 0, SQL_db_test_no_timeout, DB_NO_ARGS);
     call(s, 1, SQL_db_test_sleep, DB_ARGS(db_dbl(8)));
     start = clock_mono();
-    run_until(s, 2);
+    stage_run_until(s, 2);
     assert_int_equal(s->rcs[1], RC_UNAVAILABLE);
     assert_in_range((clock_mono() - start) / 1000, 1000, 4000);
     stage_close(s);
@@ -387,8 +317,8 @@ a_server_that_is_not_there_is_tried_again(void **state)
 
     (void)state;
     s->stop_when_down = true;
-    run(s);
-    run(s);
+    stage_run(s);
+    stage_run(s);
     assert_int_equal(s->downs, 2);
     assert_int_equal(s->ups, 0);
     assert_int_equal(s->down_rc, RC_UNAVAILABLE);

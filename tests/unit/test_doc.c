@@ -109,7 +109,7 @@ static void
 test_numbers(void **state)
 {
     struct fixture f;
-    struct doc_value v, e[10];
+    struct doc_value v, e[10] = { 0 };
     size_t count = 0;
     int64_t n = 0;
     double x = 0;

@@ -82,7 +82,7 @@ listen_to(int fd, struct request *r)
         end = strstr(r->head, "\r\n\r\n");
     }
     if ((length = strcasestr(r->head, "\r\nContent-Length: ")) != NULL)
-        want = (size_t)atoi(length + 18);
+        want = strtoul(length + 18, NULL, 10);
     while (r->body_len < want && r->body_len < sizeof r->body) {
         ssize_t got = recv(fd, r->body + r->body_len, want - r->body_len, 0);
 
@@ -938,8 +938,6 @@ test_escape(void **state)
 }
 
 /* ---- TLS, with openssl's command as the server ---- */
-
-extern char **environ;
 
 static pid_t
 spawn(char *const argv[])

@@ -118,8 +118,7 @@ static const struct cli_option add_options[] = {
 
 static const struct cli_option list_options[] = {
     { "org", "SLUG", "only of this organization" },
-    { "limit", "N", "how many at most, 1 to 1000" },
-    { "cursor", "CURSOR", "go on where the last list ended" },
+    SHOW_LIST_OPTIONS,
     { .name = NULL },
 };
 
@@ -136,9 +135,7 @@ list(struct cli *c)
     enum ending end;
 
     path_query(&path, "organization", cli_option(c, "org"));
-    path_query(&path, "limit", cli_option(c, "limit"));
-    path_query(&path, "cursor", cli_option(c, "cursor"));
-    end = show_list(c, path.data, columns, COUNT_OF(columns),
+    end = show_list(c, &path, columns, COUNT_OF(columns),
                     "There is no integration yet: `deskmill integration add ORG/NAME --token -` adds one.");
     buf_fini(&path);
     return end;

@@ -2,7 +2,6 @@
 #include "api/cli/client.h"
 #include "api/cli/follow.h"
 #include "api/cli/show.h"
-#include "api/cli/when.h"
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,8 +14,7 @@ static const struct cli_option list_options[] = {
     { "integration", "NAME", "of this help desk" },
     { "parent", "ID", "children of this job" },
     { "since", "TIME", "made since then: RFC 3339, a date, or an age like 2h" },
-    { "limit", "N", "how many at most, 1 to 1000" },
-    { "cursor", "CURSOR", "go on where the last list ended" },
+    SHOW_LIST_OPTIONS,
     { .name = NULL },
 };
 
@@ -30,22 +28,14 @@ list(struct cli *c)
         { "ENDED", "ended_at", SHOW_WHEN, 0 },  { "FETCHED", "progress.fetched", SHOW_NUMBER, 0 },
         { "ERROR", "error", SHOW_TEXT, 60 },
     };
-    static const char *const plain[] = {
-        "state", "kind", "queue", "integration", "parent", "limit", "cursor"
-    };
+    static const char *const plain[] = { "state", "kind", "queue", "integration", "parent" };
     struct buf path = path_begin("/api/v1/jobs");
-    char since[WHEN_TEXT];
-    struct err err = { 0 };
     enum ending end;
 
     for (size_t i = 0; i < COUNT_OF(plain); i++)
         path_query(&path, plain[i], cli_option(c, plain[i]));
-    if (cli_option(c, "since") == NULL || since_parse(cli_option(c, "since"), c->now, since, &err) == RC_OK) {
-        path_query(&path, "since", cli_option(c, "since") != NULL ? since : NULL);
-        end = show_list(c, path.data, columns, COUNT_OF(columns), "There is no such job.");
-    } else {
-        end = cli_usage("--since: %s", err.text);
-    }
+    if ((end = path_since(&path, c)) == END_OK)
+        end = show_list(c, &path, columns, COUNT_OF(columns), "There is no such job.");
     buf_fini(&path);
     return end;
 }

@@ -1,7 +1,6 @@
 /* api/cli/commands/log.c - attempts that touched a vendor. */
 #include "api/cli/client.h"
 #include "api/cli/show.h"
-#include "api/cli/when.h"
 
 static const struct cli_option options[] = {
     { "integration", "NAME", "of this help desk" },
@@ -9,8 +8,7 @@ static const struct cli_option options[] = {
     { "outcome", "WORD",
       "running, done, retry, snoozed, drained, dead, cancelled, crashed, timeout or lost" },
     { "since", "TIME", "begun since then: RFC 3339, a date, or an age like 2h" },
-    { "limit", "N", "how many at most, 1 to 1000" },
-    { "cursor", "CURSOR", "go on where the last list ended" },
+    SHOW_LIST_OPTIONS,
     { .name = NULL },
 };
 
@@ -25,20 +23,14 @@ run(struct cli *c)
         { "NEW", "inserted", SHOW_NUMBER, 0 },   { "CHANGED", "updated", SHOW_NUMBER, 0 },
         { "SAME", "unchanged", SHOW_NUMBER, 0 }, { "ERROR", "error", SHOW_TEXT, 60 },
     };
-    static const char *const plain[] = { "integration", "job", "outcome", "limit", "cursor" };
+    static const char *const plain[] = { "integration", "job", "outcome" };
     struct buf path = path_begin("/api/v1/sync-log");
-    char since[WHEN_TEXT];
-    struct err err = { 0 };
     enum ending end;
 
     for (size_t i = 0; i < COUNT_OF(plain); i++)
         path_query(&path, plain[i], cli_option(c, plain[i]));
-    if (cli_option(c, "since") == NULL || since_parse(cli_option(c, "since"), c->now, since, &err) == RC_OK) {
-        path_query(&path, "since", cli_option(c, "since") != NULL ? since : NULL);
-        end = show_list(c, path.data, columns, COUNT_OF(columns), "No attempt like that.");
-    } else {
-        end = cli_usage("--since: %s", err.text);
-    }
+    if ((end = path_since(&path, c)) == END_OK)
+        end = show_list(c, &path, columns, COUNT_OF(columns), "No attempt like that.");
     buf_fini(&path);
     return end;
 }

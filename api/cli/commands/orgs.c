@@ -31,8 +31,7 @@ add(struct cli *c)
 }
 
 static const struct cli_option list_options[] = {
-    { "limit", "N", "how many at most, 1 to 1000" },
-    { "cursor", "CURSOR", "go on where the last list ended" },
+    SHOW_LIST_OPTIONS,
     { .name = NULL },
 };
 
@@ -47,9 +46,7 @@ list(struct cli *c)
     struct buf path = path_begin("/api/v1/organizations");
     enum ending end;
 
-    path_query(&path, "limit", cli_option(c, "limit"));
-    path_query(&path, "cursor", cli_option(c, "cursor"));
-    end = show_list(c, path.data, columns, COUNT_OF(columns),
+    end = show_list(c, &path, columns, COUNT_OF(columns),
                     "There is no organization yet: `deskmill org add SLUG` adds one.");
     buf_fini(&path);
     return end;

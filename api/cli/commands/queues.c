@@ -56,8 +56,7 @@ queues(struct cli *c)
 
 static const struct cli_option worker_options[] = {
     { "state", "STATE", "active, draining, stopped or dead; the first two if left out" },
-    { "limit", "N", "how many at most, 1 to 1000" },
-    { "cursor", "CURSOR", "go on where the last list ended" },
+    SHOW_LIST_OPTIONS,
     { .name = NULL },
 };
 
@@ -80,9 +79,7 @@ workers(struct cli *c)
     enum ending end;
 
     path_query(&path, "state", cli_option(c, "state"));
-    path_query(&path, "limit", cli_option(c, "limit"));
-    path_query(&path, "cursor", cli_option(c, "cursor"));
-    end = show_list(c, path.data, columns, COUNT_OF(columns), "No such worker: deskmill-worker starts one.");
+    end = show_list(c, &path, columns, COUNT_OF(columns), "No such worker: deskmill-worker starts one.");
     buf_fini(&path);
     return end;
 }

@@ -6,8 +6,7 @@
 
 static const struct cli_option list_options[] = {
     { "integration", "NAME", "of this help desk" },
-    { "limit", "N", "how many at most, 1 to 1000" },
-    { "cursor", "CURSOR", "go on where the last list ended" },
+    SHOW_LIST_OPTIONS,
     { .name = NULL },
 };
 
@@ -29,9 +28,7 @@ list(struct cli *c)
     enum ending end;
 
     path_query(&path, "integration", cli_option(c, "integration"));
-    path_query(&path, "limit", cli_option(c, "limit"));
-    path_query(&path, "cursor", cli_option(c, "cursor"));
-    end = show_list(c, path.data, columns, COUNT_OF(columns), "There is no such schedule.");
+    end = show_list(c, &path, columns, COUNT_OF(columns), "There is no such schedule.");
     buf_fini(&path);
     return end;
 }
