@@ -28,9 +28,10 @@ struct db_options {
     int idle_tx_timeout_ms;   /* idle_in_transaction_session_timeout; 0 = 60,000; -1 = none */
     bool relaxed_commit; /* synchronous_commit = off: a commit does not wait for the disk, and may be lost in
                             a crash of the server */
-    bool by_index; /* enable_seqscan and jit = off: for sessions all of whose statements have an index. A
-                    * queue's table is empty one minute and full the next, and no statistics keep up with that
-                    */
+    /* Plans go row by row down an index: no sequential or bitmap scans, hash or merge joins. For sessions all
+     * of whose statements have an index. A queue's table is empty one minute and full the next, and no
+     * statistics keep up with that. */
+    bool by_index;
 };
 
 struct db;

@@ -92,6 +92,13 @@ db_conn_start(const struct db_conf *c)
     return pg;
 }
 
+/* What reads or sorts whole tables or indexes is out of the question, whatever the statistics suggest. JIT
+ * would otherwise be set off by the price that PostgreSQL puts on what is forbidden. */
+#define BY_INDEX                                                                                   \
+    ", set_config('enable_seqscan', 'off', false), set_config('enable_bitmapscan', 'off', false)," \
+    " set_config('enable_hashjoin', 'off', false), set_config('enable_mergejoin', 'off', false),"  \
+    " set_config('jit', 'off', false)"
+
 void
 db_conf_session_sql(const struct db_conf *c, struct buf *out)
 {
@@ -104,7 +111,7 @@ db_conf_session_sql(const struct db_conf *c, struct buf *out)
         " set_config('idle_in_transaction_session_timeout', '%d', false)%s%s",
         c->statement_timeout_ms, c->lock_timeout_ms, c->idle_tx_timeout_ms,
         c->relaxed_commit ? ", set_config('synchronous_commit', 'off', false)" : "",
-        c->by_index ? ", set_config('enable_seqscan', 'off', false), set_config('jit', 'off', false)" : "");
+        c->by_index ? BY_INDEX : "");
 }
 
 void

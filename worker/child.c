@@ -42,7 +42,8 @@ connections(struct child *c, int64_t worker_id, struct err *err)
     if (c->db != NULL)
         return RC_OK;
     (void)snprintf(name, sizeof name, CHILD_APP_NAME, worker_id);
-    rc = db_create(conf_str(c->conf, "database-url"), &(struct db_options){ .app_name = name }, &c->db, err);
+    rc = db_create(conf_str(c->conf, "database-url"),
+                   &(struct db_options){ .app_name = name, .by_index = true }, &c->db, err);
     if (rc != RC_OK)
         return rc;
     return cache_create(conf_str(c->conf, "redis-url"), CACHE_TIMEOUT_MS, &c->cache, err);
@@ -70,7 +71,8 @@ run_job(struct child *c, const struct job *j, struct wire_result *result)
         result->outcome = rc == RC_INVALID ? OUTCOME_DEAD : OUTCOME_RETRY;
     result->delay_ms = ctx.snooze_ms;
     result->touched = ctx.touched;
-    if (result->outcome != OUTCOME_DONE && result->outcome != OUTCOME_CHILDREN)
+    if (result->outcome == OUTCOME_RETRY || result->outcome == OUTCOME_DEAD ||
+        result->outcome == OUTCOME_SNOOZE)
         (void)snprintf(result->error, sizeof result->error, "%s", err.text);
     ctx_fini(&ctx);
     db_rollback(c->db); /* nothing stays open between two jobs, whatever the job forgot */

@@ -1,5 +1,5 @@
 /* tests/bench/producer.c - enqueues noop jobs as the api does (row first, then the push) and says what it
- * did, for queue.py.
+ * did, for bench_queue.py.
  *
  *   bench-producer bulk N BATCH      N jobs, BATCH a transaction; prints {"n": N, "us": ...}
  *   bench-producer one N             N jobs, a transaction each, as fast as they go
