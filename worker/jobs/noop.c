@@ -1,5 +1,6 @@
-/* worker/jobs/noop.c - do nothing, or wait args.sleep_ms; fail with args.fail. Safe to run twice: there is
- * nothing to repeat; a second run waits from the start. */
+/* worker/jobs/noop.c - do nothing, or wait args.sleep_ms; fail with args.fail; with args.stamp, write down
+ * when it started (progress.started_us, microseconds since 1970). Safe to run twice: there is nothing to
+ * repeat; a second run waits from the start. */
 #include "common/clock.h"
 #include "worker/jobs.h"
 #include <time.h>
@@ -30,11 +31,25 @@ wait_ms(struct job_ctx *ctx, int64_t ms, struct err *err)
     return OUTCOME_DONE;
 }
 
+static enum rc
+stamp(struct job_ctx *ctx, struct err *err)
+{
+    json_t *now = json_integer(clock_now());
+
+    ctx_set_progress(ctx, "started_us", &now);
+    return ctx_save(ctx, NULL, 0, NULL, err);
+}
+
 enum outcome
 job_run_noop(struct job_ctx *ctx, const json_t *args, struct err *err)
 {
     const char *fail = json_string_value(json_object_get(args, "fail"));
-    enum outcome o = wait_ms(ctx, json_integer_value(json_object_get(args, "sleep_ms")), err);
+    enum outcome o;
+    enum rc rc;
+
+    if (json_is_true(json_object_get(args, "stamp")) && (rc = stamp(ctx, err)) != RC_OK)
+        return ctx_outcome(ctx, rc);
+    o = wait_ms(ctx, json_integer_value(json_object_get(args, "sleep_ms")), err);
 
     if (o == OUTCOME_DONE && fail != NULL) {
         (void)err_set(err, RC_INTERNAL, "%s", fail);
