@@ -77,11 +77,15 @@ db_conf_fini(struct db_conf *c)
 PGconn *
 db_conn_start(const struct db_conf *c)
 {
-    /* Later rows win over earlier ones: the URL may change what stands before it, not what comes after. */
-    const char *const keys[] = { "keepalives",       "keepalives_idle",  "keepalives_interval",
-                                 "keepalives_count", "tcp_user_timeout", "dbname",
-                                 "application_name", "client_encoding",  NULL };
-    const char *const values[] = { "1", "5", "3", "3", "15000", c->url, c->app_name, "UTF8", NULL };
+    /* Later rows win over earlier ones: the URL may change what stands before it, not what comes after.
+     * GSSAPI encryption is for who asks for it: looking for a ticket costs each process a megabyte. */
+    const char *const keys[] = {
+        "keepalives", "keepalives_idle", "keepalives_interval", "keepalives_count", "tcp_user_timeout",
+        "gssencmode", "dbname",          "application_name",    "client_encoding",  NULL
+    };
+    const char *const values[] = {
+        "1", "5", "3", "3", "15000", "disable", c->url, c->app_name, "UTF8", NULL
+    };
     PGconn *pg = PQconnectStartParams(keys, values, 1);
 
     if (pg != NULL) {
