@@ -116,14 +116,15 @@ def scratch():
 
 def run_scenarios(pattern, fast, workers, tally, folder):
     report = folder / "pytest.xml"
-    argv = [sys.executable, "-B", "-m", "pytest", TESTS / "scenarios", TESTS / "isolation", "-q", "-p", "no:cacheprovider", f"--junitxml={report}", "--durations=10"]
+    argv = [sys.executable, "-B", "-m", "pytest", *(TESTS / part for part in ("scenarios", "isolation", "vendorsim")), "-q", "-p", "no:cacheprovider", f"--junitxml={report}", "--durations=10"]
     if workers > 1:
         argv += ["-n", str(workers)]
     if pattern:
         argv += ["-k", pattern]
     if fast:
         argv += ["-m", "not slow"]
-    child = subprocess.Popen(argv, env=sanitizer_env(os.environ), stdin=subprocess.DEVNULL)
+    env = {**sanitizer_env(os.environ), "VENDORSIM_BIN": str(BUILD / "tests" / "vendorsim" / "vendorsim")}
+    child = subprocess.Popen(argv, env=env, stdin=subprocess.DEVNULL)
     try:
         returncode = child.wait()
     except BaseException:
