@@ -8,6 +8,9 @@ CREATE TABLE deskmill.organizations (
     created_at timestamptz NOT NULL DEFAULT now()
 );
 COMMENT ON TABLE deskmill.organizations IS 'Tenants. Dates and hours of an organization''s figures are local to its timezone.';
+COMMENT ON COLUMN deskmill.organizations.id IS 'Key.';
+COMMENT ON COLUMN deskmill.organizations.name IS 'Name for people.';
+COMMENT ON COLUMN deskmill.organizations.created_at IS 'When it was added.';
 COMMENT ON COLUMN deskmill.organizations.slug IS 'Short name used in commands and addresses.';
 COMMENT ON COLUMN deskmill.organizations.timezone IS 'IANA zone.';
 
@@ -26,6 +29,14 @@ CREATE TABLE deskmill.integrations (
     UNIQUE (organization_id, name)
 );
 COMMENT ON TABLE deskmill.integrations IS 'One help desk of one organization.';
+COMMENT ON COLUMN deskmill.integrations.id IS 'Key.';
+COMMENT ON COLUMN deskmill.integrations.organization_id IS 'Whose help desk it is.';
+COMMENT ON COLUMN deskmill.integrations.name IS 'Short name, unique within the organization.';
+COMMENT ON COLUMN deskmill.integrations.vendor IS 'pylon ...';
+COMMENT ON COLUMN deskmill.integrations.base_url IS 'Where the vendor''s API is.';
+COMMENT ON COLUMN deskmill.integrations.state_reason IS 'Why it is not active.';
+COMMENT ON COLUMN deskmill.integrations.created_at IS 'When it was added.';
+COMMENT ON COLUMN deskmill.integrations.updated_at IS 'When it was last changed.';
 COMMENT ON COLUMN deskmill.integrations.credentials IS 'The vendor''s token, sealed (libsodium secretbox) under a key that is not in this database.';
 COMMENT ON COLUMN deskmill.integrations.settings IS 'page_size, lookback_s, settle_s, directory_refresh_s, limits {class: calls per minute}.';
 COMMENT ON COLUMN deskmill.integrations.state IS 'active; paused by a person; refused: the vendor does not accept the credentials. Jobs run only while active.';
@@ -49,6 +60,18 @@ CREATE TABLE deskmill.schedules (
     updated_at      timestamptz NOT NULL DEFAULT now()
 );
 COMMENT ON TABLE deskmill.schedules IS 'Cron schedules; the scheduler turns their ticks into jobs.';
+COMMENT ON COLUMN deskmill.schedules.id IS 'Key.';
+COMMENT ON COLUMN deskmill.schedules.integration_id IS 'What it is about.';
+COMMENT ON COLUMN deskmill.schedules.organization_id IS 'What it is about, if not one integration.';
+COMMENT ON COLUMN deskmill.schedules.kind IS 'Kind of job it makes.';
+COMMENT ON COLUMN deskmill.schedules.args IS 'Arguments of its jobs.';
+COMMENT ON COLUMN deskmill.schedules.cron IS 'Five fields, or @hourly and friends.';
+COMMENT ON COLUMN deskmill.schedules.timezone IS 'IANA zone that the fields are read in.';
+COMMENT ON COLUMN deskmill.schedules.misfire_window IS 'How far back run_all goes.';
+COMMENT ON COLUMN deskmill.schedules.enabled IS 'Whether it makes jobs.';
+COMMENT ON COLUMN deskmill.schedules.last_tick IS 'The newest tick that was dealt with.';
+COMMENT ON COLUMN deskmill.schedules.created_at IS 'When it was added.';
+COMMENT ON COLUMN deskmill.schedules.updated_at IS 'When it was last changed.';
 COMMENT ON COLUMN deskmill.schedules.misfire IS 'What becomes of ticks missed while no scheduler ran: one run for all of them, a run for each within misfire_window, none.';
 COMMENT ON COLUMN deskmill.schedules.overlap IS 'When the last job still waits or runs: keep_one follow-up, or skip the tick.';
 COMMENT ON COLUMN deskmill.schedules.next_tick IS 'The next due moment; null: not computed yet.';
@@ -71,6 +94,15 @@ CREATE TABLE deskmill.workers (
     ended_at   timestamptz
 );
 COMMENT ON TABLE deskmill.workers IS 'Worker processes. A live one holds the session advisory lock (17485, id) and moves beat_at.';
+COMMENT ON COLUMN deskmill.workers.id IS 'Key; a worker that was given up registers anew.';
+COMMENT ON COLUMN deskmill.workers.host IS 'Host name.';
+COMMENT ON COLUMN deskmill.workers.pid IS 'Process id of the parent.';
+COMMENT ON COLUMN deskmill.workers.slots IS 'Jobs it runs at a time.';
+COMMENT ON COLUMN deskmill.workers.version IS 'Version of the program.';
+COMMENT ON COLUMN deskmill.workers.state IS 'active; draining: takes no more jobs; stopped by itself; dead: given up by the reaper.';
+COMMENT ON COLUMN deskmill.workers.started_at IS 'When it registered.';
+COMMENT ON COLUMN deskmill.workers.beat_at IS 'Its last sign of life.';
+COMMENT ON COLUMN deskmill.workers.ended_at IS 'When it stopped or was given up.';
 CREATE INDEX workers_live ON deskmill.workers (beat_at) WHERE state IN ('active', 'draining');
 
 CREATE TABLE deskmill.jobs (
@@ -107,6 +139,24 @@ CREATE TABLE deskmill.jobs (
     folded_into      bigint
 ) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000);
 COMMENT ON TABLE deskmill.jobs IS 'Every unit of work. States and who moves them: schema/README.md.';
+COMMENT ON COLUMN deskmill.jobs.id IS 'Key.';
+COMMENT ON COLUMN deskmill.jobs.kind IS 'What is to be done: common/jobkind.def.';
+COMMENT ON COLUMN deskmill.jobs.queue IS 'live, default or bulk.';
+COMMENT ON COLUMN deskmill.jobs.state IS 'scheduled, queued, running, done, dead or cancelled.';
+COMMENT ON COLUMN deskmill.jobs.integration_id IS 'What it is about.';
+COMMENT ON COLUMN deskmill.jobs.parent_id IS 'The job that waits for this one.';
+COMMENT ON COLUMN deskmill.jobs.tick IS 'The tick it was made for.';
+COMMENT ON COLUMN deskmill.jobs.origin IS 'Who asked: api, cli, schedule, job.';
+COMMENT ON COLUMN deskmill.jobs.args IS 'What exactly is to be done.';
+COMMENT ON COLUMN deskmill.jobs.max_attempts IS 'Failures after which it is dead.';
+COMMENT ON COLUMN deskmill.jobs.timeout_s IS 'Seconds after which its process is killed.';
+COMMENT ON COLUMN deskmill.jobs.cancel_requested IS 'Someone wants it to end at its next page.';
+COMMENT ON COLUMN deskmill.jobs.created_at IS 'When it was enqueued.';
+COMMENT ON COLUMN deskmill.jobs.queued_at IS 'When it last came to wait for a worker.';
+COMMENT ON COLUMN deskmill.jobs.started_at IS 'When it was last claimed.';
+COMMENT ON COLUMN deskmill.jobs.progress_at IS 'When it last committed something.';
+COMMENT ON COLUMN deskmill.jobs.ended_at IS 'When it was done, dead or cancelled.';
+COMMENT ON COLUMN deskmill.jobs.error IS 'Why the last attempt did not succeed.';
 COMMENT ON COLUMN deskmill.jobs.priority IS '0 before 1 before 2, within one integration''s turn in its queue.';
 COMMENT ON COLUMN deskmill.jobs.lock_key IS 'At most one running job per key.';
 COMMENT ON COLUMN deskmill.jobs.dedupe_key IS 'At most one waiting (scheduled or queued) job per key.';
@@ -140,6 +190,9 @@ CREATE TABLE deskmill.schedule_ticks (
     PRIMARY KEY (schedule_id, tick)
 );
 COMMENT ON TABLE deskmill.schedule_ticks IS 'One row per tick that was dealt with, however many schedulers run; outlives its job.';
+COMMENT ON COLUMN deskmill.schedule_ticks.schedule_id IS 'The schedule.';
+COMMENT ON COLUMN deskmill.schedule_ticks.tick IS 'The due moment.';
+COMMENT ON COLUMN deskmill.schedule_ticks.created_at IS 'When it was dealt with.';
 COMMENT ON COLUMN deskmill.schedule_ticks.job_id IS 'The job it became, or the waiting one it was folded into; null: skipped.';
 CREATE INDEX schedule_ticks_created ON deskmill.schedule_ticks (created_at);
 
@@ -170,6 +223,25 @@ CREATE TABLE deskmill.sync_log (
     UNIQUE (job_id, epoch)
 );
 COMMENT ON TABLE deskmill.sync_log IS 'One row per attempt that touched a vendor. fetched = inserted + updated + unchanged + stale + rejected.';
+COMMENT ON COLUMN deskmill.sync_log.id IS 'Key.';
+COMMENT ON COLUMN deskmill.sync_log.job_id IS 'The job.';
+COMMENT ON COLUMN deskmill.sync_log.epoch IS 'Which of its attempts.';
+COMMENT ON COLUMN deskmill.sync_log.integration_id IS 'What it was about.';
+COMMENT ON COLUMN deskmill.sync_log.kind IS 'Kind of the job.';
+COMMENT ON COLUMN deskmill.sync_log.worker_id IS 'Who ran it.';
+COMMENT ON COLUMN deskmill.sync_log.outcome IS 'How the attempt ended.';
+COMMENT ON COLUMN deskmill.sync_log.started_at IS 'When it was claimed.';
+COMMENT ON COLUMN deskmill.sync_log.ended_at IS 'When it was written back.';
+COMMENT ON COLUMN deskmill.sync_log.window_from IS 'Beginning of the span of time it read.';
+COMMENT ON COLUMN deskmill.sync_log.window_to IS 'End of that span.';
+COMMENT ON COLUMN deskmill.sync_log.requests IS 'Calls to the vendor.';
+COMMENT ON COLUMN deskmill.sync_log.bytes IS 'Bytes received, before inflating.';
+COMMENT ON COLUMN deskmill.sync_log.pages IS 'Pages written.';
+COMMENT ON COLUMN deskmill.sync_log.fetched IS 'Records the pages held.';
+COMMENT ON COLUMN deskmill.sync_log.inserted IS 'Rows that were new.';
+COMMENT ON COLUMN deskmill.sync_log.updated IS 'Rows that had changed.';
+COMMENT ON COLUMN deskmill.sync_log.unchanged IS 'Rows that were as they should be, and records that came twice in a page.';
+COMMENT ON COLUMN deskmill.sync_log.error IS 'Why it did not succeed.';
 COMMENT ON COLUMN deskmill.sync_log.stale IS 'Rows that were older than what the table already held, and so were left alone.';
 COMMENT ON COLUMN deskmill.sync_log.rejected IS 'Records that could not be read (no id, say).';
 COMMENT ON COLUMN deskmill.sync_log.unknown IS 'Fields the connector has no place for, with how often each was seen.';
@@ -188,6 +260,10 @@ CREATE TABLE deskmill.stream_cursors (
     PRIMARY KEY (integration_id, stream)
 );
 COMMENT ON TABLE deskmill.stream_cursors IS 'How far each stream has been read; moved only by the transaction that commits the rows.';
+COMMENT ON COLUMN deskmill.stream_cursors.integration_id IS 'The integration.';
+COMMENT ON COLUMN deskmill.stream_cursors.stream IS 'issues, issues_history, accounts, users.';
+COMMENT ON COLUMN deskmill.stream_cursors.job_id IS 'The job that moved it last.';
+COMMENT ON COLUMN deskmill.stream_cursors.updated_at IS 'When it was moved last.';
 COMMENT ON COLUMN deskmill.stream_cursors.watermark IS 'The newest vendor timestamp up to which everything is committed.';
 COMMENT ON COLUMN deskmill.stream_cursors.cursor IS 'The vendor''s own opaque cursor, where there is one.';
 COMMENT ON COLUMN deskmill.stream_cursors.completed_at IS 'When the stream was last read to its end.';
@@ -203,6 +279,14 @@ CREATE TABLE deskmill.queue_state (
     leader_until timestamptz NOT NULL DEFAULT 'epoch'
 );
 COMMENT ON TABLE deskmill.queue_state IS 'One row: what Redis must hold for its lists to be trusted, and which scheduler does the work that need not be done twice.';
+COMMENT ON COLUMN deskmill.queue_state.one IS 'There is one row.';
+COMMENT ON COLUMN deskmill.queue_state.generation IS 'Must equal the one in Redis.';
+COMMENT ON COLUMN deskmill.queue_state.run_id IS 'Of the Redis server that was last rebuilt.';
+COMMENT ON COLUMN deskmill.queue_state.rebuilds IS 'How often so far.';
+COMMENT ON COLUMN deskmill.queue_state.rebuilt_at IS 'When last.';
+COMMENT ON COLUMN deskmill.queue_state.leader IS 'Scheduler that leads: host:pid:random.';
+COMMENT ON COLUMN deskmill.queue_state.leader_term IS 'Raised with each new leader.';
+COMMENT ON COLUMN deskmill.queue_state.leader_until IS 'When its lease ends.';
 INSERT INTO deskmill.queue_state DEFAULT VALUES;
 
 -- The fence. Called in every transaction of a worker: moves the job's own row if, and only if, the caller still owns it; otherwise the transaction dies with

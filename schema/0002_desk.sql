@@ -14,6 +14,12 @@ CREATE TABLE deskmill.accounts (
     PRIMARY KEY (integration_id, id)
 );
 COMMENT ON TABLE deskmill.accounts IS 'Customers'' companies, as the help desk knows them.';
+COMMENT ON COLUMN deskmill.accounts.integration_id IS 'The integration it came through.';
+COMMENT ON COLUMN deskmill.accounts.id IS 'The vendor''s id.';
+COMMENT ON COLUMN deskmill.accounts.name IS 'Name at the vendor.';
+COMMENT ON COLUMN deskmill.accounts.domain IS 'Main domain.';
+COMMENT ON COLUMN deskmill.accounts.created_at IS 'When it was made at the vendor.';
+COMMENT ON COLUMN deskmill.accounts.updated_at IS 'The vendor''s version of the row.';
 COMMENT ON COLUMN deskmill.accounts.row_hash IS 'XXH3 of the row''s content; tells a changed row from an unchanged one.';
 COMMENT ON COLUMN deskmill.accounts.synced_at IS 'When this row was last written.';
 COMMENT ON COLUMN deskmill.accounts.deleted_at IS 'When the record was found to be gone at the vendor.';
@@ -31,6 +37,10 @@ CREATE TABLE deskmill.users (
     PRIMARY KEY (integration_id, id)
 );
 COMMENT ON TABLE deskmill.users IS 'People: the team (agents) and those who ask (contacts). Assignees and requesters of issues are here.';
+COMMENT ON COLUMN deskmill.users.integration_id IS 'The integration it came through.';
+COMMENT ON COLUMN deskmill.users.id IS 'The vendor''s id.';
+COMMENT ON COLUMN deskmill.users.name IS 'Name at the vendor.';
+COMMENT ON COLUMN deskmill.users.email IS 'Main address.';
 COMMENT ON COLUMN deskmill.users.role IS 'agent: of the support team; contact: a customer.';
 COMMENT ON COLUMN deskmill.users.account_id IS 'A contact''s account.';
 COMMENT ON COLUMN deskmill.users.row_hash IS 'XXH3 of the row''s content; tells a changed row from an unchanged one.';
@@ -76,6 +86,20 @@ CREATE TABLE deskmill.issues (
     PRIMARY KEY (integration_id, id)
 );
 COMMENT ON TABLE deskmill.issues IS 'Tickets. Columns carry what the vendor says; times are UTC instants, *_seconds are the vendor''s own figures.';
+COMMENT ON COLUMN deskmill.issues.integration_id IS 'The integration it came through.';
+COMMENT ON COLUMN deskmill.issues.id IS 'The vendor''s id.';
+COMMENT ON COLUMN deskmill.issues.title IS 'Subject.';
+COMMENT ON COLUMN deskmill.issues.body_html IS 'First message, as HTML.';
+COMMENT ON COLUMN deskmill.issues.account_id IS 'The customer''s account (accounts.id).';
+COMMENT ON COLUMN deskmill.issues.assignee_id IS 'Who works on it (users.id).';
+COMMENT ON COLUMN deskmill.issues.requester_id IS 'Who asked (users.id).';
+COMMENT ON COLUMN deskmill.issues.team_id IS 'The team it is assigned to, by the vendor''s id.';
+COMMENT ON COLUMN deskmill.issues.tags IS 'Tags, in the vendor''s order; null: none.';
+COMMENT ON COLUMN deskmill.issues.created_at IS 'When it was opened.';
+COMMENT ON COLUMN deskmill.issues.first_response_seconds IS 'From opening to the first reply of the team.';
+COMMENT ON COLUMN deskmill.issues.business_hours_first_response_seconds IS 'The same within the vendor''s business hours.';
+COMMENT ON COLUMN deskmill.issues.resolution_seconds IS 'From opening to resolution.';
+COMMENT ON COLUMN deskmill.issues.business_hours_resolution_seconds IS 'The same within the vendor''s business hours.';
 COMMENT ON COLUMN deskmill.issues.number IS 'The number people know the issue by.';
 COMMENT ON COLUMN deskmill.issues.state IS 'Status slug at the vendor: new, waiting_on_you, waiting_on_customer, on_hold, closed, or one of the team''s own.';
 COMMENT ON COLUMN deskmill.issues.source IS 'Channel: slack, email, chat_widget, form ...';
@@ -125,6 +149,14 @@ CREATE TABLE deskmill.messages (
     PRIMARY KEY (integration_id, id)
 );
 COMMENT ON TABLE deskmill.messages IS 'What was said on an issue, replies and internal notes alike.';
+COMMENT ON COLUMN deskmill.messages.integration_id IS 'The integration it came through.';
+COMMENT ON COLUMN deskmill.messages.id IS 'The vendor''s id.';
+COMMENT ON COLUMN deskmill.messages.issue_id IS 'The issue (issues.id).';
+COMMENT ON COLUMN deskmill.messages.sender_id IS 'Who wrote it (users.id); null: neither agent nor contact.';
+COMMENT ON COLUMN deskmill.messages.sender_name IS 'Name as shown with the message.';
+COMMENT ON COLUMN deskmill.messages.source IS 'Channel it came by.';
+COMMENT ON COLUMN deskmill.messages.body_html IS 'As HTML, as the vendor has it.';
+COMMENT ON COLUMN deskmill.messages.created_at IS 'When it was written.';
 COMMENT ON COLUMN deskmill.messages.sender_type IS 'customer (a contact), team (an agent) or system (neither).';
 COMMENT ON COLUMN deskmill.messages.is_private IS 'An internal note that the customer does not see.';
 COMMENT ON COLUMN deskmill.messages.body_text IS 'What a person reads, made from the HTML.';

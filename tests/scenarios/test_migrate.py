@@ -29,6 +29,14 @@ def test_a_second_migrate_does_nothing(empty):
     assert query(empty, "SELECT version, name, checksum, xmin FROM deskmill.schema_migrations ORDER BY 1") == before
 
 
+def test_every_table_and_column_says_what_it_is(empty):
+    """A BI tool shows these comments to people who have never seen the code."""
+    harness.migrate(empty)
+    assert query(empty, "SELECT format('%s.%s', c.relname, a.attname) FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid"
+                        " WHERE c.relnamespace = 'deskmill'::regnamespace AND c.relkind = 'r' AND c.relname <> 'schema_migrations' AND a.attnum > 0"
+                        " AND NOT a.attisdropped AND (col_description(c.oid, a.attnum) IS NULL OR obj_description(c.oid, 'pg_class') IS NULL)") == ""
+
+
 def test_many_at_once_are_one(empty):
     """Six processes on an empty database: each ends well, each file is applied once."""
     done = []

@@ -7,7 +7,6 @@
 #include <inttypes.h>
 #include <string.h>
 
-#define CHUNK_SPAN (30 * CLOCK_DAY)
 enum { CHUNKS_MAX = 1000 };
 
 /* Out of budget, say: the next attempt goes on with the search where this one stopped. */

@@ -5,7 +5,6 @@
 #include <string.h>
 
 enum { PAUSED_SNOOZE_MS = 60000, RESTARTS_MAX = 2, LOOK_EVERY = 10 };
-#define CHUNK_SPAN     (30 * CLOCK_DAY)
 #define NO_DESK_BEFORE INT64_C(631152000000000) /* 1990 */
 
 enum outcome

@@ -8,9 +8,13 @@
 #ifndef DESKMILL_WORKER_JOBS_VENDOR_H
 #define DESKMILL_WORKER_JOBS_VENDOR_H
 
+#include "common/clock.h"
 #include "worker/ctx.h"
 #include "worker/fetch.h"
 #include "worker/sink.h"
+
+/* How much of history one window, and one chunk of a backfill, is. */
+#define CHUNK_SPAN (30 * CLOCK_DAY)
 
 /* Opens the job's integration for fetching. OUTCOME_DONE = ready; else how the attempt ends: snoozed while
  * the integration is paused, dead when it can't work as it is set up. */
