@@ -2,8 +2,8 @@
  * cache - one blocking connection to Redis. With cachea.c (the same on a loop) the one user of hiredis.
  *
  * Reconnects by itself on the next call after a failure. Scripts go by hash, and by text when the server does
- * not know the hash. rediss:// works where hiredis_ssl was found at build time and is RC_INVALID with the
- * reason where it was not. URL: redis://[user:password@]host[:port][/db].
+ * not know the hash. rediss:// is RC_INVALID with the reason: Debian 12's hiredis (0.14) has no TLS. URL:
+ * redis://[user:password@]host[:port][/db].
  *
  * Threads: one thread at a time.
  * Errors:  RC_UNAVAILABLE no connection (or LOADING, READONLY, MASTERDOWN); RC_TIMEOUT; RC_LIMIT out of
