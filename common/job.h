@@ -16,8 +16,12 @@
 #include "common/db.h"
 #include "common/jobkind.h"
 #include "common/queue.h"
+#include <inttypes.h>
 #include <stdbool.h>
-#include <stdint.h>
+
+/* application_name of the database sessions of a worker's children, with the worker's id (PRId64): the reaper
+ * ends a lost worker's sessions by it. */
+#define JOB_CHILD_APP_NAME "deskmill-child/%" PRId64
 
 /* What to enqueue. Zero and NULL mean the kind's own value. */
 struct job_spec {

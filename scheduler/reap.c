@@ -88,7 +88,7 @@ bury(struct db *db, struct push *push, const struct dbres *suspects, int row, st
              KV_INT("worker_pid", dbres_i64(suspects, row, PID)),
              KV_STR("why", dbres_bool(suspects, row, SILENT) ? "silent" : "disconnected"),
              KV_INT("ms", dbres_i64(suspects, row, SILENT_MS)));
-    (void)snprintf(app, sizeof app, "deskmill-child/%" PRId64, id);
+    (void)snprintf(app, sizeof app, JOB_CHILD_APP_NAME, id);
     if ((rc = db_run(db, SQL_worker_end_sessions, DB_ARGS(db_text(app)), NULL, err)) != RC_OK)
         return rc;
     return give_back_taken(db, push, id, err);

@@ -41,7 +41,7 @@ connections(struct child *c, int64_t worker_id, struct err *err)
 
     if (c->db != NULL)
         return RC_OK;
-    (void)snprintf(name, sizeof name, CHILD_APP_NAME, worker_id);
+    (void)snprintf(name, sizeof name, JOB_CHILD_APP_NAME, worker_id);
     rc = db_create(conf_str(c->conf, "database-url"),
                    &(struct db_options){ .app_name = name, .by_index = true }, &c->db, err);
     if (rc != RC_OK)

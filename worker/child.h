@@ -8,10 +8,6 @@
 #define DESKMILL_WORKER_CHILD_H
 
 #include "common/conf.h"
-#include <inttypes.h>
-
-/* application_name of a child's session: the reaper ends a lost worker's sessions by it */
-#define CHILD_APP_NAME "deskmill-child/%" PRId64
 
 /* Called in the fresh child: closes what it inherited but for `fd`, and never returns. */
 _Noreturn void child_run(const struct conf *conf, int fd);

@@ -207,9 +207,3 @@ claim_cache_changed(struct worker *w)
         loop_timer_every(w->scan, SCAN_MS);
     claim_more(w);
 }
-
-void
-claim_scan_due(struct worker *w)
-{
-    claim_more(w);
-}

@@ -312,7 +312,7 @@ on_stop_signal(void *arg)
 static void
 on_scan_timer(void *arg)
 {
-    claim_scan_due(arg);
+    claim_more(arg); /* Redis is down */
 }
 
 static void

@@ -96,7 +96,6 @@ int slots_in(const struct worker *w, enum slot_state state); /* how many are in 
 /* claim.c */
 void claim_more(struct worker *w); /* if there is an idle slot, and nothing is under way already */
 void claim_cache_changed(struct worker *w);
-void claim_scan_due(struct worker *w); /* the scan timer: Redis is down */
 
 /* settle.c */
 void settle_add(struct worker *w, struct job *job, const struct wire_result *r); /* takes *job */
