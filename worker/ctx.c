@@ -221,14 +221,7 @@ commit(struct job_ctx *ctx, bool begin, const struct db_call *calls, size_t n, j
 }
 
 enum rc
-ctx_commit(struct job_ctx *ctx, struct err *err)
-{
-    return commit(ctx, false, NULL, 0, NULL, err);
-}
-
-enum rc
-ctx_commit_with(struct job_ctx *ctx, const struct db_call *calls, size_t n, json_t **checkpoint,
-                struct err *err)
+ctx_commit(struct job_ctx *ctx, const struct db_call *calls, size_t n, json_t **checkpoint, struct err *err)
 {
     return commit(ctx, false, calls, n, checkpoint, err);
 }

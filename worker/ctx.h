@@ -68,16 +68,15 @@ void ctx_unknown(struct job_ctx *ctx, const char *name, int64_t times);
 void ctx_set_progress(struct job_ctx *ctx, const char *key, json_t **value);
 
 /* Runs the fence (own_job with checkpoint and progress) and, if a vendor was touched, the sync_log row of
- * this attempt, in the open transaction, then commits; pushes what job_enqueue_in_ctx() made. RC_CONFLICT:
+ * this attempt, in the open transaction, then commits; pushes what ctx_enqueue() made. RC_CONFLICT:
  * refused; everything was rolled back; end with OUTCOME_LOST (logged as job.refused here). Any other error:
- * rolled back too. */
-enum rc ctx_commit(struct job_ctx *ctx, struct err *err);
-/* The same with statements of the caller's before the fence (cursors, marks), all in one round trip. A new
- * *checkpoint (NULL: the old one stays) is taken when it is committed, and only then: a later commit must not
- * write one whose rows were rolled back. */
-enum rc ctx_commit_with(struct job_ctx *ctx, const struct db_call *calls, size_t n, json_t **checkpoint,
-                        struct err *err);
-/* begin and ctx_commit_with() in one round trip, for what needs no other statement. */
+ * rolled back too.
+ * `calls` are the caller's, before the fence (cursors, marks), all in one round trip. A new *checkpoint
+ * (NULL: the old one stays) is taken when it is committed, and only then: a later commit must not write one
+ * whose rows were rolled back. */
+enum rc ctx_commit(struct job_ctx *ctx, const struct db_call *calls, size_t n, json_t **checkpoint,
+                   struct err *err);
+/* begin and ctx_commit() in one round trip, for what needs no other statement. */
 enum rc ctx_save(struct job_ctx *ctx, const struct db_call *calls, size_t n, json_t **checkpoint,
                  struct err *err);
 /* At the end of an attempt that failed: what it counted since its last commit (requests, bytes) goes into

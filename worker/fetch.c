@@ -8,7 +8,6 @@
 #include <time.h>
 
 enum { ROUNDS = 3, CACHE_TIMEOUT_MS = 2000, STOP_POLL_MS = 100, LEAVE_AFTER_MS = 3000, REFUSALS_MAX = 5 };
-#define KEEP_BYTES   ((size_t)64 << 10)
 #define STOP_POLL_US (INT64_C(1000) * STOP_POLL_MS)
 
 static const int pause_ms[ROUNDS - 1] = { 250, 1000 };
@@ -379,12 +378,6 @@ fetch_start(struct fetch *f, const struct call *calls, size_t n, struct err *err
 }
 
 bool
-fetch_running(const struct fetch *f)
-{
-    return f->running;
-}
-
-bool
 fetch_finish(struct fetch *f, struct job_ctx *ctx, struct fetched **results, enum outcome *why)
 {
     struct batch *b = &f->batches[f->current];
@@ -402,15 +395,4 @@ fetch_finish(struct fetch *f, struct job_ctx *ctx, struct fetched **results, enu
     ctx_count(ctx, &c);
     *results = b->results;
     return true;
-}
-
-void
-fetch_trim(struct fetch *f)
-{
-    assert(!f->running);
-    for (size_t i = 0; i < FETCH_PARALLEL; i++) {
-        rows_trim(&f->batches[0].results[i].page.rows, KEEP_BYTES);
-        rows_trim(&f->batches[1].results[i].page.rows, KEEP_BYTES);
-    }
-    doc_trim(f->doc, KEEP_BYTES);
 }

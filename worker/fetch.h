@@ -47,12 +47,8 @@ const struct integration *fetch_integration(const struct fetch *f);
 
 /* No batch may be running. Calls are copied, strings too. */
 enum rc fetch_start(struct fetch *f, const struct call *calls, size_t n, struct err *err);
-bool fetch_running(const struct fetch *f);
 /* Waits for the batch. False: ctx_stop() said to end first, *why tells how; the batch goes on unheeded.
  * Requests and bytes of the results are counted into ctx, and that the vendor was touched. */
 bool fetch_finish(struct fetch *f, struct job_ctx *ctx, struct fetched **results, enum outcome *why);
-
-/* Gives the memory of large pages back, between walks. */
-void fetch_trim(struct fetch *f);
 
 #endif

@@ -345,14 +345,6 @@ rows_reset(struct rows *r, enum stream stream)
     r->newest = DB_NO_TIME;
 }
 
-void
-rows_trim(struct rows *r, size_t keep)
-{
-    rows_reset(r, r->stream);
-    buf_trim(&r->bytes, keep);
-    buf_trim(&r->ids, keep);
-}
-
 static bool
 row_room(struct rows *r)
 {

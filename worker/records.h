@@ -123,8 +123,6 @@ struct rows {
 void rows_init(struct rows *r, size_t max_bytes);
 void rows_fini(struct rows *r);
 void rows_reset(struct rows *r, enum stream stream);
-/* Gives the memory beyond `keep` bytes back. */
-void rows_trim(struct rows *r, size_t keep);
 
 /* Encodes the record; one without a usable id is only counted. RC_LIMIT past the ceiling. */
 enum rc rows_add(struct rows *r, const struct record *rec, struct err *err);

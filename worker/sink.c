@@ -245,7 +245,7 @@ try_page(struct job_ctx *ctx, struct sink_write *w, bool upsert, struct err *err
     if (rc != RC_OK)
         return rc;
     ctx_count(ctx, &c);
-    return ctx_commit_with(ctx, w->calls, w->ncalls, &w->checkpoint, err);
+    return ctx_commit(ctx, w->calls, w->ncalls, &w->checkpoint, err);
 }
 
 static void

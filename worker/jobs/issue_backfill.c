@@ -109,7 +109,7 @@ fan_out(struct job_ctx *ctx, const json_t *args, struct err *err)
     ctx_set_progress(ctx, "chunks", &chunks);
     rc = enqueue_chunks(ctx, from, to, n, err);
     if (rc == RC_OK)
-        rc = ctx_commit_with(ctx, NULL, 0, &checkpoint, err);
+        rc = ctx_commit(ctx, NULL, 0, &checkpoint, err);
     if (rc != RC_OK)
         ctx_rollback(ctx);
     json_decref(checkpoint);
