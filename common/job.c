@@ -448,14 +448,3 @@ job_retry(struct db *d, int64_t id, struct job_enqueued *out, struct err *err)
     *out = (struct job_enqueued){ .job_id = id, .created = false, .queued = true, .item = items[0] };
     return RC_OK;
 }
-
-enum rc
-job_queued_items(struct db *d, int64_t integration_id, size_t max, struct queue_item **out, size_t *n,
-                 struct err *err)
-{
-    AUTO(dbres) res = NULL;
-    enum rc rc = db_run(d, SQL_job_queued_of,
-                        DB_ARGS(db_i64(integration_id), db_null(), db_i64((int64_t)max)), &res, err);
-
-    return rc == RC_OK ? job_read_items(res, false, out, n, err) : rc;
-}

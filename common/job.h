@@ -115,8 +115,4 @@ enum rc job_read_items(const struct dbres *r, bool front, struct queue_item **ou
  * afterwards. */
 enum rc job_retry(struct db *d, int64_t id, struct job_enqueued *out, struct err *err);
 
-/* All queued jobs of one integration (after resume), to be pushed, up to `max`. */
-enum rc job_queued_items(struct db *d, int64_t integration_id, size_t max, struct queue_item **out, size_t *n,
-                         struct err *err);
-
 #endif
