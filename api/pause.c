@@ -2,6 +2,7 @@
 #include "api/enqueue.h"
 #include "common/log.h"
 #include <stdlib.h>
+#include <string.h>
 
 enum { PUSH_MAX = 100000 };
 
@@ -33,4 +34,13 @@ pause_push_ids(struct request *rq, const char *queue, int64_t integration_id, st
     push_items(rq, items, n);
     wake_scheduler(rq);
     return RC_OK;
+}
+
+json_t *
+pause_json(const struct dbres *pauses, const char *queue, int64_t integration_id)
+{
+    for (int i = 0; i < dbres_rows(pauses); i++)
+        if (strcmp(dbres_text(pauses, i, 0), queue) == 0 && dbres_i64(pauses, i, 1) == integration_id)
+            return json_loads(dbres_text(pauses, i, 2), 0, NULL);
+    return json_null();
 }

@@ -2,6 +2,7 @@
  * many ids its lists hold at this moment: fewer for those that workers just took, more where stale ids wait
  * to be dropped. */
 #include "api/handlers.h"
+#include "api/pause.h"
 #include "common/clock.h"
 #include "common/queue.h"
 #include <string.h>
@@ -45,16 +46,6 @@ add(struct totals *sum, const struct totals *t)
         sum->oldest = t->oldest;
 }
 
-/* The pause of a queue, or of one integration in it; null if there is none. */
-static json_t *
-pause_of(const struct dbres *pauses, const char *queue, int64_t integration_id)
-{
-    for (int i = 0; i < dbres_rows(pauses); i++)
-        if (strcmp(dbres_text(pauses, i, 0), queue) == 0 && dbres_i64(pauses, i, 1) == integration_id)
-            return json_loads(dbres_text(pauses, i, 2), 0, NULL);
-    return json_null();
-}
-
 /* The figures of one queue, or of one integration in it. */
 static json_t *
 figures(const struct totals *t, bool redis, int64_t now)
@@ -87,7 +78,7 @@ one_integration(const struct dbres *res, int row, const struct totals *t, const 
     (void)json_object_set_new(j, "state", state[0] != '\0' ? json_string(state) : json_null());
     (void)json_object_set_new(
         j, "paused",
-        name[0] != '\0' ? pause_of(pauses, dbres_text(res, row, 0), dbres_i64(res, row, 1)) : json_null());
+        name[0] != '\0' ? pause_json(pauses, dbres_text(res, row, 0), dbres_i64(res, row, 1)) : json_null());
     return j;
 }
 
@@ -113,7 +104,7 @@ one_queue(const struct dbres *res, const char *queue, const int64_t *lens, const
     }
     j = figures(&sum, redis, now);
     (void)json_object_set_new(j, "queue", json_string(queue));
-    (void)json_object_set_new(j, "paused", pause_of(pauses, queue, 0));
+    (void)json_object_set_new(j, "paused", pause_json(pauses, queue, 0));
     (void)json_object_set_new(j, "integrations", parts);
     return j;
 }
