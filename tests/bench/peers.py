@@ -38,10 +38,12 @@ PEERS = {
 }
 NEED_NPM = {"bullmq", "bee-queue", "pg-boss", "graphile-worker"}
 DEFAULT = ["graphile-worker", "pg-boss", "bullmq", "bee-queue", "beanstalkd", "gearman", "sidekiq", "sidekiq-reliable", "celery", "rq"]
+KILLED = "kill9.default.first_rerun_s"  # the only one that is not measured in either mode
 # heading, metric of the frame, factor
 COLUMNS = [("enqueue bulk /s", "enq_bulk_jps", 1), ("enqueue one by one /s", "enq_one_jps", 1), ("drain, 1 process /s", "drain_1p_jps", 1),
            ("drain, 2 processes /s", "drain_2p_jps", 1), ("p50 ms", "lat_p50_us", 1e-3), ("p99 ms", "lat_p99_us", 1e-3), ("idle MB", "pss_idle_mb", 1),
-           ("busy MB", "pss_drain_mb", 1), ("busy MB resident", "rss_drain_mb", 1), ("bytes per queued job", "server_mem_mb_per_100k_queued", 1048576 / 1e5)]
+           ("busy MB", "pss_drain_mb", 1), ("busy MB resident", "rss_drain_mb", 1), ("bytes per queued job", "server_mem_mb_per_100k_queued", 1048576 / 1e5),
+           ("seconds after kill -9", KILLED, 1)]
 
 
 def fail(text):
@@ -99,20 +101,8 @@ def number(figures, metric):
 
 def cell(value, ours):
     """The value, and ours as a multiple of it."""
-    if value is None:
-        return "-"
     text = f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
     return text if ours is None or not value else f"{text} ({ours / value:.2f})"
-
-
-def killed(figures):
-    """Seconds from kill -9 until the first of ten jobs ran again, by setting."""
-    found = []
-    for metric, value in figures.items():
-        if m := re.fullmatch(r"kill9\.(\w+)\.first_rerun_s", metric):
-            again = figures.get(f"kill9.{m[1]}.rerun_90s", "?")
-            found.append(f"{m[1]} {value}" + (f" s, {again} of 10" if value != "never" else ""))
-    return "; ".join(found) or "-"
 
 
 def rows(figures, mode):
@@ -122,19 +112,33 @@ def rows(figures, mode):
     there.sort(key=lambda n: (n != OURS, -(number(figures[n], f"{mode}.drain_2p_jps") or 0)))
     for name in there:
         again, mem, disk = PEERS.get(name, ("?", "?", "?"))
-        values = [(number(figures[name], f"{mode}.{m}"), number(ours, f"{mode}.{m}"), factor) for _, m, factor in COLUMNS]
-        yield [name, {"mem": mem, "disk": disk}[mode], again,
-               *(cell(v if v is None else v * f, None if name == OURS or o is None else o * f) for v, o, f in values), killed(figures[name])]
+        row = [name, {"mem": mem, "disk": disk}[mode], again]
+        for _, metric, factor in COLUMNS:
+            metric = metric if metric == KILLED else f"{mode}.{metric}"
+            value, our = number(figures[name], metric), number(ours, metric)
+            row.append(figures[name].get(metric, "-") if value is None else cell(value * factor, None if name == OURS or our is None else our * factor))
+        yield row
+
+
+def kills(figures):
+    """What became of ten running jobs, in each setting that was tried."""
+    for name, metrics in figures.items():
+        for metric, first in metrics.items():
+            if m := re.fullmatch(r"kill9\.(\w+)\.first_rerun_s", metric):
+                found = {what: metrics.get(f"kill9.{m[1]}.{what}", "?") for what in ("in_flight", "rerun_90s", "completed", "last_rerun_s")}
+                yield [name, m[1], found["in_flight"], found["rerun_90s"], found["completed"], first, found["last_rerun_s"]]
 
 
 def show(figures):
-    head = ["system", "kept when its server is cut off", "runs again after kill -9", *(h for h, _, _ in COLUMNS), "seconds after kill -9"]
+    head = ["system", "kept when its server is cut off", "runs again after kill -9", *(h for h, _, _ in COLUMNS)]
     print("In parentheses: ours as a multiple of theirs, measured in turns with it. Ours always runs durable. MB are of one worker with its children, proportional "
           "(PSS), or resident (what they share counted for each). Latency is from before the enqueue to the handler's first line, idle.\n")
     for mode, title in (("mem", "The others with durability off"), ("disk", "The others with durability on")):
         if body := list(rows(figures, mode)):
             print(f"{title}:\n")
             table(head, body)
+    if body := list(kills(figures)):
+        table(["kill -9 of a worker with ten jobs of 3 s", "setting", "in flight", "again within 90 s", "completed", "seconds to the first", "to the last"], body)
     for name, metrics in figures.items():
         print(f"{name}: {metrics.get('version', '?')}")
 
