@@ -25,8 +25,8 @@ enum {
     UNSETTLED_MAX = 2000, /* beyond it, writing back comes first: a crash would run them all again */
 };
 
-/* A child that dies sooner than this while idle is not replaced at once, or a broken machine would fork as
- * fast as it can. */
+/* A child that dies sooner than this without having begun a job is not replaced at once, or a broken machine
+ * would fork as fast as it can. */
 enum { YOUNG_MS = 1000, REFORK_MS = 1000 };
 
 static void on_readable(void *arg, bool readable, bool writable);
@@ -452,7 +452,7 @@ slot_child_died(struct worker *w, pid_t pid, int status)
     struct job left[LANE_JOBS];
     struct err err = { 0 };
     unsigned n = 0;
-    bool young, ran, ended;
+    bool stillborn, ran, ended;
 
     for (int i = 0; i < w->slots_n && s == NULL; i++)
         if (w->slots[i].pid == pid)
@@ -468,10 +468,10 @@ slot_child_died(struct worker *w, pid_t pid, int status)
     if (!ran && status != 0)
         log_warn("slot.died", KV_INT("child", pid), KV_INT("status", status));
     loop_timer_stop(s->timer);
-    young = clock_mono() - s->forked_at < YOUNG_MS * INT64_C(1000);
+    stillborn = lane_begun(s->lane) == 0 && clock_mono() - s->forked_at < YOUNG_MS * INT64_C(1000);
     let_go(s);
     if (w->state == WORKER_ACTIVE || w->state == WORKER_STARTING) {
-        if (young && !ran)
+        if (stillborn)
             loop_timer_after(s->timer, REFORK_MS);
         else
             slot_start(s);
