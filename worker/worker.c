@@ -4,6 +4,7 @@
 #include "common/log.h"
 #include "common/migrate.h"
 #include "common/seal.h"
+#include "worker/wire.h"
 #include "worker/worker_internal.h"
 #include <inttypes.h>
 #include <signal.h>
@@ -331,6 +332,8 @@ make_slots(struct worker *w, struct err *err)
 {
     enum rc rc = RC_OK;
 
+    if ((rc = wire_packet_create(&w->packet, err)) != RC_OK)
+        return rc;
     w->slots = calloc((size_t)conf_int(w->conf, "slots"), sizeof *w->slots);
     if (w->slots == NULL)
         return err_set(err, RC_INTERNAL, "no memory");
@@ -432,6 +435,7 @@ worker_destroy(struct worker *w)
     loop_signal_destroy(w->sigint);
     loop_child_destroy(w->children);
     settle_fini(w);
+    wire_packet_destroy(w->packet);
     free(w->slots);
     free(w->kinds);
     loop_destroy(w->loop);
