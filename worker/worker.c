@@ -157,6 +157,8 @@ on_beat(void *arg, enum rc rc, const struct dbres *res, const struct err *err)
     struct worker *w = arg;
 
     (void)err;
+    if (w->state == WORKER_ENDED)
+        return; /* we have said that we stop, and this beat was on its way behind it */
     if (rc == RC_OK && dbres_rows(res) == 0 && w->id != 0)
         buried(w);
     if (rc == RC_OK && dbres_rows(res) > 0 && dba_is_up(w->write_db)) /* we count as alive, and can settle */
