@@ -236,7 +236,7 @@ load_with_file(const char *prefix, const char *text, char path[static 40], struc
     enum rc rc;
     int fd;
 
-    (void)strcpy(path, "/tmp/deskmill-conf-XXXXXX");
+    (void)snprintf(path, 40, "/tmp/deskmill-conf-XXXXXX");
     fd = mkstemp(path);
     assert_true(fd >= 0);
     assert_int_equal(write(fd, text, strlen(text)), strlen(text));
