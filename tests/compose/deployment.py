@@ -91,10 +91,6 @@ class Deployment:
     def compose(self, *argv, timeout=UP_S):
         return engine.run(*self.argv(*argv), timeout=timeout, env=self.env())
 
-    def begin(self, *argv):
-        """The same without waiting for its end."""
-        return subprocess.Popen(self.argv(*argv), env=self.env(), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-
     def keep_stages(self):
         """Tags the stages that download, so that they are there next time too."""
         self.tag = "cache"

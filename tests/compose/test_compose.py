@@ -62,9 +62,23 @@ def test_the_images_are_small(deployment, capsys):
     assert max(over.values()) <= SIZE_MB
 
 
+def hold_a_pull_on_one_of(d, victims):
+    """A pull that is in the middle of a page on one of these containers, with its desk. Which worker takes a job is not ours to say: so tries again."""
+    for n in range(20):
+        desk = d.desk(f"scaled{n}", page_size=50)
+        desk.hold(page=5)
+        pull = d.pull(desk)
+        d.wait(lambda: desk.held, what="a page is held")  # noqa: B023
+        (owner,) = d.sql("SELECT w.id, w.host FROM jobs j JOIN workers w ON w.id = j.worker_id WHERE j.id = %s", pull)
+        if owner.host in {c.hostname for c in victims}:
+            return pull, desk, owner
+        desk.release()
+        d.wait_done([pull])
+    raise AssertionError("twenty pulls, and none on a worker that is to go")
+
+
 def test_more_workers_share_the_work_and_fewer_drain(deployment):
     d = deployment
-    desk = d.desk("scaled", page_size=50)
     dead = d.dead_workers()
     seen = set()
 
@@ -75,18 +89,16 @@ def test_more_workers_share_the_work_and_fewer_drain(deployment):
     with deployment_module.Producer(d) as producer:
         d.scale(8)
         d.wait(spread, 60, "all eight workers have run jobs")
-        # Every slot is busy when they are told to go, and one job is in the middle of a pull.
-        desk.hold(page=5)
-        pull = d.pull(desk)
-        d.wait(lambda: desk.held, what="a page is held")
+        # Every slot is busy when they are told to go, and one of those that go is in the middle of a page.
+        pull, desk, owner = hold_a_pull_on_one_of(d, d.containers("worker")[2:])
         sleepers = [d.post("/api/v1/jobs", kind="noop", args={"sleep_ms": 5000}).job for _ in range(40)]
         d.wait(lambda: len(d.sql("SELECT DISTINCT worker_id FROM jobs WHERE state = 'running' AND id = ANY (%s)", sleepers)) == 8,
                what="each worker sleeps")
-        fewer = d.begin("up", "-d", "--no-deps", "--no-recreate", "--scale", "worker=2", "worker")
-        d.wait(lambda: len(d.sql("SELECT 1 FROM workers WHERE state IN ('draining', 'stopped')")) >= 6, what="six workers drain")
+        d.compose("up", "-d", "--no-deps", "--no-recreate", "--scale", "worker=2", "worker")
         desk.release()
-        assert fewer.wait(120) == 0
     assert len(d.containers("worker")) == 2
+    (attempt,) = d.sql("SELECT outcome, pages FROM sync_log WHERE job_id = %s AND worker_id = %s", pull, owner.id)
+    assert attempt.outcome == "drained" and attempt.pages >= 4, "the pages before the one that was held are kept"
     d.wait(lambda: len(d.live_workers()) == 2, what="two workers are left")
     d.wait_done([pull, *sleepers, *producer.accepted])
     assert producer.accepted
