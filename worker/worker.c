@@ -3,6 +3,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/migrate.h"
+#include "common/pulse.h"
 #include "common/seal.h"
 #include "worker/wire.h"
 #include "worker/worker_internal.h"
@@ -12,7 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { CACHE_TIMEOUT_MS = 2000, LOCK_AGAIN_MS = 200, LAST_SETTLE_MS = 3000 };
+enum { HEALTH_MS = 5000, CACHE_TIMEOUT_MS = 2000, LOCK_AGAIN_MS = 200, LAST_SETTLE_MS = 3000 };
 
 /* ---- what must be right before the first job
  * ------------------------------------------------------------------ */
@@ -158,8 +159,12 @@ on_beat(void *arg, enum rc rc, const struct dbres *res, const struct err *err)
     struct worker *w = arg;
 
     (void)err;
+    if (w->state == WORKER_ENDED)
+        return; /* we have said that we stop, and this beat was on its way behind it */
     if (rc == RC_OK && dbres_rows(res) == 0 && w->id != 0)
         buried(w);
+    if (rc == RC_OK && dbres_rows(res) > 0 && dba_is_up(w->write_db)) /* we count as alive, and can settle */
+        pulse_beat(conf_str(w->conf, "health-file"), HEALTH_MS + 5 * conf_int(w->conf, "beat-ms"));
 }
 
 static void
