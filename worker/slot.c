@@ -196,6 +196,7 @@ begin_first(struct slot *s)
     int64_t limit = (int64_t)job->timeout_s * 1000;
 
     s->since = clock_mono();
+    s->w->tally.started[job->queue]++;
     loop_timer_after(s->timer, limit < STALE_MS ? limit : STALE_MS);
     log_info("job.started", KV_INT("job", job->id), KV_STR("kind", job->kind), KV_INT("epoch", job->epoch),
              KV_INT("attempt", job->attempt), KV_INT("integration", job->integration_id),
@@ -392,6 +393,8 @@ job_ended(struct slot *s, const struct lane_result *r)
     s->first = (s->first + 1) % LANE_JOBS;
     s->n--;
     s->w->job_us = average(s->w->job_us, r->us);
+    s->w->tally.done += r->outcome == OUTCOME_DONE || r->outcome == OUTCOME_CHILDREN;
+    s->w->tally.failed += bad || r->outcome == OUTCOME_RETRY;
     LOG_AT(bad ? LOG_LEVEL_ERROR : LOG_LEVEL_INFO, events[r->outcome], KV_INT("job", job.id),
            KV_STR("kind", job.kind), KV_INT("epoch", job.epoch), KV_INT("ms", r->us / 1000),
            KV_STR("error", r->error[0] != '\0' ? r->error : NULL));
