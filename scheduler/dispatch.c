@@ -1,6 +1,7 @@
 #include "scheduler/dispatch.h"
 #include "common/clock.h"
 #include "common/log.h"
+#include "scheduler/leader.h"
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -67,6 +68,7 @@ dispatch_create(const char *database_url, int64_t check_ms, struct dispatch **ou
     AUTO(dispatch) d = calloc(1, sizeof *d);
     const struct db_options o = { .app_name = "deskmill-scheduler/rebuild",
                                   .lock_timeout_ms = 1000,
+                                  .idle_tx_timeout_ms = LEADER_LEASE_MS,
                                   .by_index = true };
     enum rc rc;
 
