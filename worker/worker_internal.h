@@ -55,7 +55,7 @@ struct worker {
     struct cachea *wait_cache; /* blocks on the wake-up key */
     struct loop_signal *sigterm, *sigint;
     struct loop_child *children;
-    struct loop_timer *beat, *scan, *drain, *again;
+    struct loop_timer *beat, *scan, *drain, *again, *pulse;
     enum worker_state state;
     int64_t id;               /* of our workers row; 0 = not registered */
     bool db_down, cache_down; /* as last logged */
@@ -68,10 +68,12 @@ struct worker {
 
     const char **kinds; /* names of the kinds we know */
     size_t kinds_n;
-    bool claiming;   /* from asking for ids to the last row given to a slot */
-    bool waiting;    /* blocked on the wake-up key */
-    int wanted, got; /* ids the running claim asked for and was given */
-    int claims;      /* its job_claim statements on their way */
+    bool claiming;          /* from asking for ids to the last row given to a slot */
+    bool waiting;           /* blocked on the wake-up key */
+    bool scanning;          /* the scan timer runs */
+    int64_t distrust_until; /* clock_mono: till then the lists may lack ids */
+    int wanted, got;        /* ids the running claim asked for and was given */
+    int claims;             /* its job_claim statements on their way */
 
     struct ended *ended; /* waiting to be settled; those up to `settling` are on their way */
     size_t ended_n, ended_cap, settling;
@@ -96,6 +98,8 @@ int slots_in(const struct worker *w, enum slot_state state); /* how many are in 
 /* claim.c */
 void claim_more(struct worker *w); /* if there is an idle slot, and nothing is under way already */
 void claim_cache_changed(struct worker *w);
+void claim_scan(void *worker);  /* of the scan timer */
+void claim_pulse(void *worker); /* of the pulse timer */
 
 /* settle.c */
 void settle_add(struct worker *w, struct job *job, const struct wire_result *r); /* takes *job */
