@@ -239,8 +239,8 @@ dispatch_step(struct dispatch *d, struct push *push, struct err *err)
     enum rc rc = RC_OK;
 
     while (d->rebuilding && clock_mono() < until && rc == RC_OK) {
-        if (push_cache(push) == NULL)
-            dispatch_abandon(d); /* Redis went away: begun again when it is back */
+        if (push_cache(push) == NULL || push_full(push))
+            dispatch_abandon(d); /* Redis went away, or is full: begun again when it is back or has room */
         else if (d->queue < QUEUE_COUNT)
             rc = rebuild_chunk(d, push, err);
         else
