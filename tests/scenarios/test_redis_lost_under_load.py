@@ -41,14 +41,14 @@ class Producer:
             self.error = error
 
     def finish(self):
-        """All that was accepted is done, each once. The jobs."""
+        """All that was accepted is done, each once."""
         self.__exit__()
         assert self.error is None, f"an enqueue failed: {self.error}"
         self.stack.wait(lambda: not self.stack.sql("SELECT 1 FROM jobs WHERE state <> 'done' LIMIT 1"), 60, "every job is done")
-        rows = {r.id: r.epoch for r in self.stack.sql("SELECT id, epoch FROM jobs")}
-        assert set(self.jobs) <= set(rows)
-        assert set(rows.values()) == {1}, self.stack.sql("SELECT * FROM jobs WHERE epoch > 1")
-        return self.jobs
+        rows = {r.id for r in self.stack.sql("SELECT id FROM jobs")}
+        assert set(self.jobs) <= rows
+        assert not self.stack.sql("SELECT * FROM jobs WHERE attempt > 0"), "no attempt was charged"
+        assert sorted(map(int, self.stack.log("job.done").column("job"))) == sorted(rows), "each ran to its end once"
 
 
 def now(stack):
