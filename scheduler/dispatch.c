@@ -215,11 +215,27 @@ out:
     return rc;
 }
 
-/* The next ids of the queue being filled. */
+/* List by list, and within one in the order in which its jobs are to run, which is that of the rows. */
+static int
+compare_items(const void *a, const void *b)
+{
+    const struct queue_item *x = a, *y = b;
+
+    if (x->integration_id != y->integration_id)
+        return x->integration_id < y->integration_id ? -1 : 1;
+    if (x->priority != y->priority)
+        return x->priority < y->priority ? -1 : 1;
+    return (x->job_id > y->job_id) - (x->job_id < y->job_id);
+}
+
+/* The next ids of the queue being filled. Those of one list go together: what a push costs is the lists that
+ * it touches. */
 static enum rc
 rebuild_chunk(struct dispatch *d, struct push *push, struct err *err)
 {
     AUTO(dbres) res = NULL;
+    AUTO_FREE struct queue_item *items = NULL;
+    size_t n;
     enum rc rc = db_run(d->rebuild_db, cursors[d->queue].fetch, DB_NO_ARGS, &res, err);
 
     if (rc != RC_OK)
@@ -228,8 +244,12 @@ rebuild_chunk(struct dispatch *d, struct push *push, struct err *err)
         d->queue++;
         return RC_OK;
     }
-    d->jobs += dbres_rows(res);
-    return push_rows(push, res, false, err);
+    if ((rc = job_read_items(res, false, &items, &n, err)) != RC_OK)
+        return rc;
+    qsort(items, n, sizeof *items, compare_items);
+    push_items(push, items, n);
+    d->jobs += (int64_t)n;
+    return RC_OK;
 }
 
 enum rc
