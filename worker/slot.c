@@ -66,7 +66,9 @@ pop_last(struct slot *s)
     return nth(s, --s->n)->job;
 }
 
-/* What the child has not begun goes elsewhere. */
+/* What the child has not begun goes elsewhere. If that was all it had (it did not come to begin even the
+ * first: the machine is busy, or someone stopped it), it is idle again; only after they have gone, so that
+ * they go to another. */
 static void
 take_back(struct slot *s)
 {
@@ -81,6 +83,10 @@ take_back(struct slot *s)
     while (n > 0)
         slots_give(s->w, &jobs[--n]);
     slots_send(s->w);
+    if (s->n == 0 && s->state == SLOT_BUSY) {
+        loop_timer_stop(s->timer);
+        set_state(s, SLOT_IDLE);
+    }
 }
 
 /* Looks after the first job: first whether it holds up others, then whether it takes too long. */
@@ -366,6 +372,8 @@ slot_retire(struct slot *s)
     } else if (s->state == SLOT_BUSY) {
         s->retire = true;
         take_back(s);
+        if (s->state == SLOT_IDLE)
+            replace(s);
     }
 }
 
