@@ -1,8 +1,8 @@
 /* tests/chaos/clockshift.c
- * clockshift - preloaded into a process, shifts what it believes the time of day to be, by as many microseconds
- * as stand in a file that DESKMILL_CLOCKSHIFT names. The file is mapped: who writes to it makes the clock of the
- * running process jump, and of the processes it forks. The monotonic clock stays as it is, as it does where a
- * machine's clock is set.
+ * clockshift - preloaded into a process, shifts what it believes the time of day to be, by as many
+ * microseconds as stand in a file that DESKMILL_CLOCKSHIFT names. The file is mapped: who writes to it makes
+ * the clock of the running process jump, and of the processes it forks. The monotonic clock stays as it is,
+ * as it does where a machine's clock is set.
  *
  * The kernel is asked directly: other interposers (a sanitizer's) may not be ready when the first call comes.
  */
