@@ -29,9 +29,9 @@ WATCHED = {
     }, None),
     **{table: ("rows", {
         "tab": f"'{table}'", "integration_id": "NEW.integration_id", "id": "NEW.id",
-        "was": "CASE WHEN TG_OP = 'UPDATE' THEN OLD.%s END" % version, "version": "NEW.%s" % version,
+        "was": f"CASE WHEN TG_OP = 'UPDATE' THEN {version.replace('NEW', 'OLD')} END", "version": version,
     }, "OLD.row_hash IS DISTINCT FROM NEW.row_hash") for table, version in
-        {"issues": "updated_at", "accounts": "updated_at", "users": "NULL", "messages": "created_at"}.items()},
+        {"issues": "NEW.updated_at", "accounts": "NEW.updated_at", "users": "NULL::timestamptz", "messages": "NEW.created_at"}.items()},
 }
 TYPES = {
     "id": "text", "kind": "text", "epoch": "int", "state": "text", "worker_id": "bigint", "lock_key": "text", "dedupe_key": "text",
@@ -46,7 +46,6 @@ def install(sql):
     sql(AUDIT)
     made = set()
     for table, (event, fields, when) in WATCHED.items():
-        fields = {k: v.replace("OLD.NULL", "NULL").replace("NEW.NULL", "NULL") for k, v in fields.items()}
         types = {k: TYPES.get(k, "text") for k in fields}
         if event == "rows":
             types["was"] = "timestamptz"

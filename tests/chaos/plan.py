@@ -97,7 +97,7 @@ class Step:
 
     def __str__(self):
         what = " ".join(f"{k}={v}" for k, v in self.args.items())
-        return f"{self.at:6.1f} s  {self.fault} {what}" + (f" for {self.hold:.1f} s" if self.hold else "")
+        return f"{self.fault} {what}" + (f" for {self.hold:.1f} s" if self.hold else "")
 
 
 def make(seed, minutes, only=None):
