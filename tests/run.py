@@ -116,7 +116,7 @@ def scratch():
 
 def run_scenarios(pattern, fast, workers, tally, folder):
     report = folder / "pytest.xml"
-    argv = [sys.executable, "-B", "-m", "pytest", *(TESTS / part for part in ("scenarios", "isolation", "vendorsim")), "-q", "-p", "no:cacheprovider", f"--junitxml={report}", "--durations=10"]
+    argv = [sys.executable, "-B", "-m", "pytest", *(TESTS / part for part in ("chaos", "scenarios", "isolation", "vendorsim")), "-q", "-p", "no:cacheprovider", f"--junitxml={report}", "--durations=10"]
     if workers > 1:
         argv += ["-n", str(workers)]
     if pattern:
