@@ -80,7 +80,7 @@ runs_already(const struct worker *w, const struct job *job)
 }
 
 static void
-start_jobs(struct worker *w, const struct dbres *res)
+start_jobs(struct worker *w, int64_t claimant, const struct dbres *res)
 {
     struct err err = { 0 };
 
@@ -88,7 +88,7 @@ start_jobs(struct worker *w, const struct dbres *res)
         struct slot *s = idle_slot(w);
         struct job job;
 
-        if (job_read(res, row, w->id, &job, &err) != RC_OK) {
+        if (job_read(res, row, claimant, &job, &err) != RC_OK) {
             log_error("job.unreadable", KV_ERR(&err));
             continue;
         }
@@ -110,6 +110,7 @@ static void claim_rows(struct worker *w, const int64_t *ids, size_t n);
  * key. */
 struct claim {
     struct worker *w;
+    int64_t worker_id; /* under which it was made: we may be buried, and registered anew, before it is back */
     size_t n;
     int64_t ids[];
 };
@@ -121,7 +122,7 @@ on_claimed(void *arg, enum rc rc, const struct dbres *res, const struct err *err
     struct worker *w = c->w;
 
     if (rc == RC_OK)
-        start_jobs(w, res);
+        start_jobs(w, c->worker_id, res);
     else if (rc == RC_CONFLICT && c->n > 1)
         for (size_t i = 0; i < c->n; i++)
             claim_rows(w, &c->ids[i], 1);
@@ -137,13 +138,16 @@ claim_rows(struct worker *w, const int64_t *ids, size_t n)
 {
     struct claim *c = malloc(sizeof *c + n * sizeof c->ids[0]);
 
-    if (c == NULL) { /* the ids are in Postgres and in our own list: the scheduler's check brings them back */
+    if (c == NULL || w->id == 0) { /* without memory, or buried meanwhile. The ids are in Postgres and in our
+                                      own list: the scheduler brings them back */
+        free(c);
         if (w->claims == 0)
             claim_over(w);
         return;
     }
     w->claims++;
     c->w = w;
+    c->worker_id = w->id;
     c->n = n;
     memcpy(c->ids, ids, n * sizeof c->ids[0]);
     dba_run(w->db, SQL_job_claim, DB_ARGS(db_i64(w->id), db_i64s(c->ids, n), db_texts(w->kinds, w->kinds_n)),
@@ -176,7 +180,7 @@ on_rows(void *arg, enum rc rc, const struct dbres *res, const struct err *err)
 
     w->got = rc == RC_OK ? dbres_rows(res) : 0;
     if (rc == RC_OK)
-        start_jobs(w, res);
+        start_jobs(w, w->claimant, res);
     else if (rc != RC_CONFLICT) /* a race for a lock key: the next scan sees who won */
         log_warn("claim.failed", KV_ERR(err));
     claim_over(w);
@@ -189,6 +193,7 @@ claim_more(struct worker *w)
         return;
     w->wanted = slots_in(w, SLOT_IDLE);
     w->claiming = true;
+    w->claimant = w->id;
     if (cachea_is_up(w->cache))
         queue_claim_async(w->cache, w->id, w->wanted, on_ids, w);
     else

@@ -68,10 +68,11 @@ struct worker {
 
     const char **kinds; /* names of the kinds we know */
     size_t kinds_n;
-    bool claiming;   /* from asking for ids to the last row given to a slot */
-    bool waiting;    /* blocked on the wake-up key */
-    int wanted, got; /* ids the running claim asked for and was given */
-    int claims;      /* its job_claim statements on their way */
+    bool claiming;    /* from asking for ids to the last row given to a slot */
+    int64_t claimant; /* our number when that began */
+    bool waiting;     /* blocked on the wake-up key */
+    int wanted, got;  /* ids the running claim asked for and was given */
+    int claims;       /* its job_claim statements on their way */
 
     struct ended *ended; /* waiting to be settled; those up to `settling` are on their way */
     size_t ended_n, ended_cap, settling;
