@@ -52,6 +52,8 @@ class Result:
         lines = [f"seed {self.seed}: {len(self.faults)} faults, {len(self.history.accepted)} jobs accepted ({self.refused} requests refused), "
                  f"{len(self.history.edits)} changes at the vendors, {sum(e.op == 'insert' for e in self.history.rows)} rows inserted, "
                  f"{len(self.history.jobs)} events of jobs, {len(self.violations)} violations"]
+        lines += [f"{limit.integration}: {len(limit.calls)} calls of {limit.endpoint}, at most {checker.most_in_a_minute(limit.calls)} in a minute; "
+                  f"its limit is {limit.per_minute}" for limit in self.history.limits]
         for number, violation in enumerate(self.violations):
             lines.append(f"VIOLATED {violation}")
             if number < STORIES_SHOWN:

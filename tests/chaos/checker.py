@@ -265,6 +265,13 @@ def effects_have_an_owner(history):
                 yield Violation("owner", f"the transaction {xid} changed rows for job {e.id} and does not count for its epoch {e.epoch}", (e.id,))
 
 
+def owners_exist(history):
+    """Who runs a job is a worker that has registered: for nobody else does anyone look when it is lost."""
+    for e in history.jobs:
+        if e.state == "running" and e.worker_id not in history.workers:
+            yield Violation("nobody", f"job {e.id} ran under {e.worker_id}, which is no worker (event {e.seq})", (e.id,))
+
+
 def worker_of(event):
     """The worker whose child's session it was."""
     number = event.app.rpartition("/")[2]
@@ -290,6 +297,11 @@ def budgets_are_kept(history):
                             f"may be, of which {limit.per_minute} are its limit")
 
 
+def most_in_a_minute(calls):
+    """The most calls in any minute."""
+    return max((i + 1 - bisect.bisect_right(calls, last - WINDOW) for i, last in enumerate(calls)), default=0)
+
+
 def bound_of(limit, begin, end):
     """How many calls there may be in [begin, end]."""
     bound = limit.per_minute * (1 + sum(begin - TOKEN_BACK <= t <= end for t in limit.resets))
@@ -310,7 +322,7 @@ def processes_live(history):
 
 
 RULES = (accepted_jobs_end, moves_are_known, delays_are_sane, tables_are_true, counts_add_up, inserted_once, rows_never_go_back, watermark_is_kept,
-         ticks_run_once, ticks_are_not_missed, lock_keys_exclude, effects_have_an_owner, budgets_are_kept, processes_live)
+         ticks_run_once, ticks_are_not_missed, lock_keys_exclude, effects_have_an_owner, owners_exist, budgets_are_kept, processes_live)
 
 
 def check(history):

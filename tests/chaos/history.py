@@ -108,6 +108,7 @@ class History:
     cursors: list = dataclasses.field(default_factory=list)
     rows: list = dataclasses.field(default_factory=list)
     accepted: dict = dataclasses.field(default_factory=dict)  # job -> what was asked for, as the api confirmed it
+    workers: set = dataclasses.field(default_factory=set)  # numbers of all that have ever registered
     final_jobs: dict = dataclasses.field(default_factory=dict)  # job -> its row at the end
     final_log: list = dataclasses.field(default_factory=list)  # rows of sync_log at the end
     tables: list = dataclasses.field(default_factory=list)  # (integration, table, rows held, rows that are true)
@@ -122,4 +123,5 @@ def read(sql, history):
     for event in ("jobs", "ticks", "log", "cursors", "rows"):
         setattr(history, event, [Event(r) for r in sql(f"SELECT * FROM chaos.{event} ORDER BY seq")])
     history.final_jobs = {r.id: Event(r) for r in sql("SELECT * FROM jobs")}
+    history.workers = {r.id for r in sql("SELECT id FROM workers")}
     history.final_log = [Event(r) for r in sql("SELECT * FROM sync_log ORDER BY id")]

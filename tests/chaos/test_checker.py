@@ -100,6 +100,7 @@ def good():
     ticked(book)
     book.final(4, "cancelled", folded_into=3)
     book.final(6, "dead", attempt=3)
+    book.history.workers = {7, 8}
     book.history.accepted = {1: "pull", 2: "noop", 4: "pull", 6: "noop"}
     book.history.tables = [(1, "users", rows("u1", "u2"), rows("u1", "u2"))]
     book.history.limits = [h.Limit("acme/desk", "search", 3, [0.0, 1.0, 2.0, 61.5, 62.0], [], [], [], callers=2, in_flight=2)]
@@ -236,10 +237,14 @@ def written_by_the_old_owner(book):
     fence["app"] = "deskmill-child/7"
 
 
-def written_after_the_end(book):
-    """A child of the owner itself, but the job has ended. In the history of states, the row's state does not move."""
+def written_on_anothers_job(book):
+    """The owner of this moment writes on a row that says it is the other one's."""
     fence = next(e for e in book.history.jobs if e.app == "deskmill-child/8")
-    fence["worker_id"] = None
+    fence["worker_id"] = 7
+
+
+def run_by_nobody(book):
+    next(e for e in book.history.jobs if e.id == 2 and e.state == "running")["worker_id"] = 0
 
 
 def counted_for_the_old_epoch(book):
@@ -276,7 +281,8 @@ DOCTORED = {
     "ticks": [tick_twice, two_jobs_for_a_tick],
     "missed": [tick_missed, tick_missed_at_the_end, run_all_missed],
     "overlap": [overlapping],
-    "owner": [written_by_the_old_owner, written_after_the_end, counted_for_the_old_epoch, written_without_a_fence],
+    "owner": [written_by_the_old_owner, written_on_anothers_job, counted_for_the_old_epoch, written_without_a_fence],
+    "nobody": [run_by_nobody],
     "budget": [too_many_calls, more_than_a_lost_count_explains],
     "process": [ended_by_itself],
 }
@@ -322,6 +328,11 @@ def test_recovery_is_measured_from_the_end_of_the_fault():
     claims = [e for e in book.history.jobs if e.id == 1 and e.epoch == 2]
     assert elsewhere == (claims[0].at - began).total_seconds() - 1
     assert again == (claims[-1].at - began).total_seconds() - 1
+
+
+def test_the_most_calls_in_a_minute():
+    assert checker.most_in_a_minute([]) == 0
+    assert checker.most_in_a_minute([0.0, 1.0, 59.9, 60.5, 61.5, 200.0]) == 3
 
 
 @pytest.mark.parametrize("q, want", [(50, 2), (99, 4), (100, 4), (1, 1)])
