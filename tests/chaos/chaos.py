@@ -43,7 +43,7 @@ class Result:
     seed: int
     violations: list
     history: history.History
-    faults: list  # that were done
+    faults: list  # that were done: (name, began, ended, ids of workers that were its victims)
     story: list
     refused: int
 
@@ -62,7 +62,7 @@ class Result:
 
     def recovery(self):
         """Seconds, by kind of fault."""
-        found = checker.recoveries(self.history, [(f.step.fault, f.began, f.ended, f.victims) for f in self.faults])
+        found = checker.recoveries(self.history, self.faults)
         lines = [f"{'fault':20} {'times':>5}  {'until a new job was done':>26}  {'until the jobs ran elsewhere':>29}"]
         for name, (again, elsewhere) in sorted(found.items()):
             lines.append(f"{name:20} {len(again):5}  {spread(again):>26}  {spread(elsewhere):>29}")
@@ -103,9 +103,9 @@ class Schedules:
         return [first + n * MINUTE for n in range(int((end - first) / MINUTE) + 1)] if first <= end else []
 
 
-def do_plan(rig, steps):
+def do_plan(rig, steps, minutes):
     """Begins and ends each step at its moment; what has ended by itself is started again meanwhile."""
-    queue = [(step.at, step.number, "begin", step) for step in steps]
+    queue = [(step.at, step.number, "begin", step) for step in steps] + [(minutes * 60, 0, "over", None)]
     done, start = [], rig.begun
     heapq.heapify(queue)
     while queue:
@@ -119,7 +119,7 @@ def do_plan(rig, steps):
             done.append(fault)
             rig.tell(f"{what}: {fault.log}" if fault.log else str(what))
             heapq.heappush(queue, (time.monotonic() - start + what.hold, number, "end", fault))
-        else:
+        elif verb == "end":
             what.finish()
             if what.step.hold:
                 rig.tell(f"end of {what.step.fault} on {what.step.args['on']}")
@@ -131,7 +131,7 @@ def run(stack, seed, minutes, only=None, rate=10, settle_s=240):
     steps = plan.make(seed, minutes, only)
     rig = rig_module.Rig(stack)
     try:
-        return Run(rig, seed, rate, settle_s).go(steps)
+        return Run(rig, seed, rate, settle_s).go(steps, minutes)
     finally:
         rig.close()
 
@@ -140,7 +140,7 @@ class Run:
     def __init__(self, rig, seed, rate, settle_s):
         self.rig, self.seed, self.rate, self.settle_s = rig, seed, rate, settle_s
 
-    def go(self, steps):
+    def go(self, steps, minutes):
         rig = self.rig
         rig.build()
         for sim, settings in rig_module.DESK_OPTIONS:
@@ -153,7 +153,7 @@ class Run:
         load.start()
         faults.keep_aof(rig)
         try:
-            done = do_plan(rig, steps)
+            done = do_plan(rig, steps, minutes)
         finally:
             load.stop()
         rig.tell("all faults are over, the load has ended")
@@ -172,7 +172,8 @@ class Run:
         found = checker.check(made)
         found += [checker.Violation("lost", f"job {job} has not ended within {self.settle_s} s of the last fault", (job,)) for job in left
                   if not any(job in v.jobs for v in found)]
-        return Result(self.seed, found, made, done, rig.story, sum(e.refused for e in load.enqueuers))
+        ills = [(f.step.fault, f.began, f.ended, rig.worker_ids(f.victim)) for f in done]
+        return Result(self.seed, found, made, ills, rig.story, sum(e.refused for e in load.enqueuers))
 
 
 # ---- the command ----

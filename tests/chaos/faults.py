@@ -13,7 +13,7 @@ LINGERING = 6.0  # seconds after a link or a server is back in which its callers
 class Fault:
     """One step of the plan, done to a rig."""
 
-    victims = frozenset()  # ids of workers that lose their jobs by it
+    victim = None  # pid of the worker that loses its jobs by it
     log = ""
 
     def __init__(self, rig, step):
@@ -49,7 +49,7 @@ class Fault:
 class kill(Fault):
     def begin(self):
         pid = self.role.proc.pid
-        self.victims = frozenset(self.rig.worker_ids(self.args["on"])) if self.args["on"].startswith("worker") else frozenset()
+        self.victim = pid if self.args["on"].startswith("worker") else None
         self.role.again_at = time.monotonic() + self.step.hold
         self.role.proc.kill(signal.SIGKILL)
         return f"SIGKILL to pid {pid}"
@@ -92,8 +92,8 @@ class stop(Fault):
 
     def begin(self):
         self.pids = self.pids_to_stop()
-        if self.args["on"].startswith("worker"):
-            self.victims = frozenset(self.rig.worker_ids(self.args["on"])) if len(self.pids) > 1 else frozenset()
+        if self.args["on"].startswith("worker") and len(self.pids) > 1:
+            self.victim = self.pids[0]
         self.rig.signal_all(self.pids, signal.SIGSTOP)
         return f"SIGSTOP to {self.pids}"
 

@@ -171,9 +171,9 @@ class Rig:
             return False
         return services.wait_until(met, timeout, what)
 
-    def worker_ids(self, role):
-        """Under which ids the role's process of this moment has registered."""
-        return {r.id for r in self.sql("SELECT id FROM workers WHERE pid = %s", self.roles[role].proc.pid)}
+    def worker_ids(self, pid):
+        """Under which ids the process has registered."""
+        return {r.id for r in self.sql("SELECT id FROM workers WHERE pid = %s", pid)} if pid else set()
 
     def signal_all(self, pids, sig):
         for pid in pids:
