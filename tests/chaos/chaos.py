@@ -51,7 +51,8 @@ class Result:
         """For a person: what was violated and its story, then how long recovery took."""
         lines = [f"seed {self.seed}: {len(self.faults)} faults, {len(self.history.accepted)} jobs accepted ({self.refused} requests refused), "
                  f"{len(self.history.edits)} changes at the vendors, {sum(e.op == 'insert' for e in self.history.rows)} rows inserted, "
-                 f"{len(self.history.jobs)} events of jobs, {len(self.violations)} violations"]
+                 f"{len(self.history.jobs)} events of jobs, {sum(e.stream == 'issues' for e in self.history.cursors)} watermarks committed, "
+                 f"{len(self.violations)} violations"]
         lines += [f"{limit.integration}: {len(limit.calls)} calls of {limit.endpoint}, at most {checker.most_in_a_minute(limit.calls)} in a minute; "
                   f"its limit is {limit.per_minute}" for limit in self.history.limits]
         for number, violation in enumerate(self.violations):
@@ -94,8 +95,9 @@ class Schedules:
 
     def end(self):
         """Waits until nothing is due, and ends them: the ticks that must have been dealt with."""
-        rows = self.rig.wait(lambda: self.rig.sql("WITH s AS (UPDATE schedules SET enabled = false WHERE NOT EXISTS (SELECT FROM schedules"
-                                                  " WHERE enabled AND next_tick <= now()) RETURNING 1) SELECT now() AS at FROM s LIMIT 1"), 60, "no tick is due")
+        stop = ("WITH s AS (UPDATE schedules SET enabled = false WHERE NOT EXISTS (SELECT FROM schedules WHERE enabled AND next_tick <= now())"
+                " RETURNING 1) SELECT now() AS at FROM s LIMIT 1")
+        rows = self.rig.wait(lambda: self.rig.sql(stop), 60, "no tick is due")
         return [history.Schedule(i, misfire, self._between(self.first[i], rows[0].at)) for i, misfire in self.known]
 
     @staticmethod

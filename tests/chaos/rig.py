@@ -87,9 +87,8 @@ class Role:
 
 
 class Rig:
-    def __init__(self, stack, begun=None, worker="deskmill-worker"):
-        self.stack, self.worker_program = stack, worker
-        self.begun = begun or time.monotonic()
+    def __init__(self, stack):
+        self.stack, self.begun = stack, time.monotonic()
         self.story, self.crashed = [], []
         self.proxies = proxy.Proxies()
         self.links = self.proxies.links
