@@ -45,8 +45,6 @@ shift(struct timespec *t)
     t->tv_sec = us / SECOND;
 }
 
-/* As the header declares it. */
-int clock_gettime(clockid_t id, struct timespec *t);
 int
 clock_gettime(clockid_t id, struct timespec *t)
 {
