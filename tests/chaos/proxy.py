@@ -7,6 +7,8 @@ What a link can be:
              nothing of the connection
   stall      nothing moves in either direction, nothing is closed; at the end everything that was sent arrives
   delay      each piece arrives so many ms later
+
+lose_answer(bytes) arms a link once: the next connection that sends these bytes is reset when the far side answers.
 """
 import asyncio
 import contextlib
@@ -32,6 +34,7 @@ class _Pair:
 
     def __init__(self, link, near):
         self.link, self.near, self.far = link, near, None
+        self.losing = False  # what it has asked for will be done, and it will not hear of it
         self.dumb = False  # half-open: what still comes from the near side is swallowed
 
     def end(self):
@@ -46,6 +49,7 @@ class Link:
     def __init__(self, proxies, name, port, host="127.0.0.1"):
         self.proxies, self.name, self.target = proxies, name, (host, port)
         self.mode, self.delay_ms = "pass", 0
+        self.lose = None
         self.pairs = set()
         self.moving = asyncio.Event()
         self.moving.set()
@@ -59,6 +63,9 @@ class Link:
     def set(self, mode, delay_ms=0):
         assert mode in MODES, mode
         self.proxies.call(self._set(mode, delay_ms))
+
+    def lose_answer(self, asked):
+        self.lose = asked
 
     async def _set(self, mode, delay_ms):
         was, self.mode, self.delay_ms = self.mode, mode, delay_ms
@@ -109,8 +116,10 @@ class Link:
                 if self.mode == "delay":
                     await asyncio.sleep(self.delay_ms / 1000)
                 await self.moving.wait()
-                if pair.dumb:
+                if pair.dumb or (pair.losing and writer is pair.near):
                     return
+                if self.lose is not None and writer is pair.far and self.lose in data:
+                    self.lose, pair.losing = None, True
                 writer.write(data)
                 await writer.drain()
             if not pair.dumb and writer.can_write_eof():

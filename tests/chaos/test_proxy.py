@@ -116,6 +116,17 @@ def test_stall_keeps_everything_until_the_end(link):
         assert s.recv(10) == b"later"
 
 
+def test_an_answer_is_lost_once(link):
+    with dial(link) as s:
+        assert echo(s) == b"hello"
+        link.lose_answer(b"commit")
+        assert echo(s) == b"hello"
+        s.sendall(b"please commit this")
+        assert is_reset(s)
+    with dial(link) as s:
+        assert echo(s, b"commit") == b"commit"
+
+
 def test_delay_is_kept(link):
     with dial(link) as s:
         link.set("delay", 150)
