@@ -3,6 +3,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/migrate.h"
+#include "common/pulse.h"
 #include "scheduler/dispatch.h"
 #include "scheduler/leader.h"
 #include "scheduler/promote.h"
@@ -38,12 +39,23 @@ const struct conf_option scheduler_options[] = {
       "Days that dead jobs are kept, at least as long as done ones; 0 = for ever." },
     { "keep-log-days", "DESKMILL_KEEP_LOG_DAYS", CONF_INT, "90", 0, 36500, NULL,
       "Days that the sync log is kept; 0 = for ever." },
+    { "health-file", "DESKMILL_HEALTH_FILE", CONF_STRING, "", 0, 0, NULL,
+      "File to renew while beats reach PostgreSQL; a folder in memory suits it." },
+    { "health", NULL, CONF_BOOL, "false", 0, 0, NULL,
+      "Say whether the process that renews health-file is working, and exit: 0 it is, 1 it is not." },
     { "always-lead", NULL, CONF_BOOL, "false", 0, 0, NULL,
       "Acts without the leader's lease. For tests that run several schedulers in full contention." },
     { .name = NULL },
 };
 
-enum { TROUBLE_REST_MS = 1000, CONTENDED_MS = 50, FAR_MS = 86400 * 1000, TROUBLE_REPEAT_S = 60 };
+/* HEALTH_MS: what a pass may take, beside the beats it delays, before it counts as hanging. */
+enum {
+    HEALTH_MS = 10000,
+    TROUBLE_REST_MS = 1000,
+    CONTENDED_MS = 50,
+    FAR_MS = 86400 * 1000,
+    TROUBLE_REPEAT_S = 60
+};
 
 enum part_id {
     PART_NEW,
@@ -69,7 +81,8 @@ struct scheduler {
     int signals; /* signalfd */
     bool stopping, ready, db_down;
     int64_t beat_us, check_us, sweep_us, lease_us;
-    int64_t last_contact; /* clock_mono, when the database last answered a beat; 0 = not yet */
+    const char *health_file; /* borrowed from the options */
+    int64_t last_contact;    /* clock_mono, when the database last answered a beat; 0 = not yet */
     int64_t next_beat;
     struct {
         int64_t due;     /* clock_mono */
@@ -128,6 +141,7 @@ scheduler_create(const struct conf *conf, struct scheduler **out, struct err *er
     s->check_us = conf_int(conf, "check-ms") * MS;
     s->sweep_us = conf_int(conf, "sweep-ms") * MS;
     s->lease_us = conf_int(conf, "lease-ms") * MS;
+    s->health_file = conf_str(conf, "health-file");
     if ((rc = open_signals(s, err)) != RC_OK || (rc = db_create(url, &db, &s->db, err)) != RC_OK ||
         (rc = push_create(conf_str(conf, "redis-url"), &s->push, err)) != RC_OK ||
         (rc = leader_create(conf_bool(conf, "always-lead"), &s->leader, err)) != RC_OK ||
@@ -343,6 +357,9 @@ beat(struct scheduler *s, struct err *err)
         return rc;
     if (rc != RC_OK)
         tell(s, PART_DISPATCH, err);
+    else
+        pulse_beat(s->health_file,
+                   HEALTH_MS + 5 * s->beat_us / MS); /* it leads, or it follows one that does */
     note_contact(s);
     s->next_beat = clock_mono() + s->beat_us;
     if (led && !leader_leads(s->leader) && dispatch_rebuilding(s->dispatch))

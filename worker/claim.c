@@ -93,8 +93,6 @@ take_jobs(struct worker *w, int64_t claimant, int64_t batch, const struct dbres 
 {
     struct err err = { 0 };
 
-    if (dbres_rows(res) == 0)
-        return;
     (void)batches_open(&w->batches, batch, dbres_rows(res));
     for (int row = 0; row < dbres_rows(res); row++) {
         struct job job;
@@ -104,6 +102,7 @@ take_jobs(struct worker *w, int64_t claimant, int64_t batch, const struct dbres 
         else /* the lease will take it back */
             log_error("job.unreadable", KV_ERR(&err));
     }
+    slots_send(w);
 }
 
 static void claim_rows(struct worker *w, const int64_t *ids, size_t n);

@@ -1,5 +1,6 @@
 /* worker/main.c - starts one worker process; what it does is in worker.c. */
 #include "common/conf.h"
+#include "common/pulse.h"
 #include "worker/options.h"
 #include "worker/worker.h"
 #include <stdlib.h>
@@ -19,6 +20,8 @@ main(int argc, char **argv)
 
     if (conf_load(DESKMILL_WORKER, about, worker_options, argc, argv, NULL, &conf, &err) != RC_OK)
         return conf_fail(DESKMILL_WORKER, "configuration", &err);
+    if (conf_bool(conf, "health"))
+        return pulse_report(conf_str(conf, "health-file"));
     conf_open_log(conf, "worker");
     if (worker_create(conf, &worker, &err) != RC_OK || worker_run(worker, &err) != RC_OK)
         return conf_fail(DESKMILL_WORKER, "worker", &err);

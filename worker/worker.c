@@ -3,7 +3,9 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/migrate.h"
+#include "common/pulse.h"
 #include "common/seal.h"
+#include "worker/wire.h"
 #include "worker/worker_internal.h"
 #include <inttypes.h>
 #include <signal.h>
@@ -11,7 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { CACHE_TIMEOUT_MS = 2000, LOCK_AGAIN_MS = 200, LAST_SETTLE_MS = 3000 };
+enum { HEALTH_MS = 5000, CACHE_TIMEOUT_MS = 2000, LOCK_AGAIN_MS = 200, LAST_SETTLE_MS = 3000 };
 
 /* ---- what must be right before the first job
  * ------------------------------------------------------------------ */
@@ -157,8 +159,12 @@ on_beat(void *arg, enum rc rc, const struct dbres *res, const struct err *err)
     struct worker *w = arg;
 
     (void)err;
+    if (w->state == WORKER_ENDED)
+        return; /* we have said that we stop, and this beat was on its way behind it */
     if (rc == RC_OK && dbres_rows(res) == 0 && w->id != 0)
         buried(w);
+    if (rc == RC_OK && dbres_rows(res) > 0 && dba_is_up(w->write_db)) /* we count as alive, and can settle */
+        pulse_beat(conf_str(w->conf, "health-file"), HEALTH_MS + 5 * conf_int(w->conf, "beat-ms"));
 }
 
 static void
@@ -331,6 +337,8 @@ make_slots(struct worker *w, struct err *err)
 {
     enum rc rc = RC_OK;
 
+    if ((rc = wire_packet_create(&w->packet, err)) != RC_OK)
+        return rc;
     w->slots = calloc((size_t)conf_int(w->conf, "slots"), sizeof *w->slots);
     if (w->slots == NULL)
         return err_set(err, RC_INTERNAL, "no memory");
@@ -432,6 +440,7 @@ worker_destroy(struct worker *w)
     loop_signal_destroy(w->sigint);
     loop_child_destroy(w->children);
     settle_fini(w);
+    wire_packet_destroy(w->packet);
     free(w->slots);
     free(w->kinds);
     loop_destroy(w->loop);

@@ -10,7 +10,6 @@
 #include "common/loop.h"
 #include "worker/batches.h"
 #include "worker/lane.h"
-#include "worker/wire.h"
 #include <sys/types.h>
 
 enum slot_state {
@@ -19,8 +18,6 @@ enum slot_state {
     SLOT_BUSY,  /* a child runs `job` */
     SLOT_STATES,
 };
-
-enum { LANE_JOBS = 256 }; /* that one child may be given at once */
 
 /* A job that a child was given, under its number in the lane. */
 struct given {
@@ -85,9 +82,11 @@ struct worker {
     struct slot *slots;
     int slots_n;
     int in_state[SLOT_STATES]; /* how many slots */
-    struct slot *filling;      /* the one that was given a job last */
-    struct slot *idle;         /* the one that ended last first: what it needs is still in the caches */
-    int64_t job_us;            /* how long a job takes, in microseconds: a moving average */
+    struct slot *filling;      /* the one that was given a job last, and how many in a row; */
+    int filled;                /* what of them is not sent yet is in */
+    struct wire_packet *packet;
+    struct slot *idle; /* the one that ended last first: what it needs is still in the caches */
+    int64_t job_us;    /* how long a job takes, in microseconds: a moving average */
 
     const char **kinds; /* names of the kinds we know */
     size_t kinds_n;
@@ -120,9 +119,10 @@ void slot_stop_jobs(
 void slot_kill(struct slot *s);
 void slot_retire(struct slot *s);
 void slot_child_died(struct worker *w, pid_t pid, int status);
-int slots_want(const struct worker *w);             /* how many jobs to claim now */
-void slots_give(struct worker *w, struct job *job); /* takes *job: to the slot that comes to it first, or
-                                                       back to the queue if there is none */
+int slots_want(const struct worker *w); /* how many jobs to claim now */
+/* Takes *job: to the slot that comes to it first, or back to the queue if there is none. */
+void slots_give(struct worker *w, struct job *job);
+void slots_send(struct worker *w);                          /* after the last slots_give() of a callback */
 struct job *slots_find(const struct worker *w, int64_t id); /* NULL if no slot has it */
 
 /* claim.c */
@@ -130,7 +130,7 @@ void claim_more(struct worker *w); /* if there is an idle slot, and nothing is u
 void claim_cache_changed(struct worker *w);
 
 /* settle.c */
-void settle_add(struct worker *w, struct job *job, const struct wire_result *r); /* takes *job */
+void settle_add(struct worker *w, struct job *job, const struct lane_result *r); /* takes *job */
 void settle_flush(struct worker *w);
 void settle_fini(struct worker *w);
 

@@ -99,12 +99,13 @@ settle(struct job *job, enum outcome outcome, int64_t delay_ms, const char *erro
         .job = job, .outcome = outcome, .delay_ms = delay_ms, .error = error, .touched = true
     };
     const struct db_arg *args;
+    enum sql_id id;
     struct err err = { 0 };
     size_t n;
 
     assert_int_equal(settle_args_create(job->worker_id, &s, 1, &(int64_t){ job->batch }, 1, &a, NULL), RC_OK);
-    args = settle_args_get(a, &n);
-    if (db_run(db, SQL_job_settle, args, n, &r, &err) != RC_OK)
+    args = settle_args_get(a, &id, &n);
+    if (db_run(db, id, args, n, &r, &err) != RC_OK)
         fail_msg("%s", err.text);
     return dbres_rows(r);
 }
