@@ -229,4 +229,11 @@ class Rig:
         return history.Limit(desk.integration, endpoint, per_minute, calls, self.resets, self.away, self.held_up, callers=callers, in_flight=max(callers, 8))
 
     def close(self):
+        """Its processes end before its links do: who drains has something to write back. What does not stop is for the stack to report."""
+        running = [r.proc for r in self.roles.values() if r.proc is not None and r.proc.alive]
+        for proc in running:
+            proc.ask(signal.SIGTERM)
+        for proc in running:
+            with contextlib.suppress(AssertionError):
+                proc.wait(15)
         self.proxies.close()
