@@ -88,15 +88,55 @@ take_job(struct worker *w, struct job *job)
         slots_give(w, job);
 }
 
+/* Where each id stands in the order of the turns, by id. */
+struct place {
+    int64_t id;
+    size_t nth;
+};
+
+static int
+compare_places(const void *a, const void *b)
+{
+    const struct place *x = a, *y = b;
+
+    return (x->id > y->id) - (x->id < y->id);
+}
+
+/* The rows come in the order of their ids; they are to start in the order in which Redis gave them, n in all.
+ * order[nth] = row, or -1 if that job was not to be had. */
 static void
-take_jobs(struct worker *w, int64_t claimant, int64_t batch, const struct dbres *res)
+put_in_order(const struct dbres *res, const int64_t *ids, size_t n, int *order)
+{
+    struct place places[CLAIM_MAX];
+
+    for (size_t i = 0; i < n; i++) {
+        places[i] = (struct place){ ids[i], i };
+        order[i] = -1;
+    }
+    qsort(places, n, sizeof *places, compare_places);
+    for (int row = 0; row < dbres_rows(res); row++) {
+        const struct place key = { .id = dbres_i64(res, row, 0) };
+        const struct place *found = bsearch(&key, places, n, sizeof *places, compare_places);
+
+        if (found != NULL)
+            order[found->nth] = row;
+    }
+}
+
+/* Rows 0 to n - 1, or in `order`. */
+static void
+take_rows(struct worker *w, int64_t claimant, int64_t batch, const struct dbres *res, const int *order,
+          size_t n)
 {
     struct err err = { 0 };
 
     (void)batches_open(&w->batches, batch, dbres_rows(res));
-    for (int row = 0; row < dbres_rows(res); row++) {
+    for (size_t i = 0; i < n; i++) {
+        int row = order != NULL ? order[i] : (int)i;
         struct job job;
 
+        if (row < 0)
+            continue;
         if (job_read(res, row, claimant, batch, &job, &err) == RC_OK)
             take_job(w, &job);
         else /* the lease will take it back */
@@ -122,14 +162,17 @@ on_claimed(void *arg, enum rc rc, const struct dbres *res, const struct err *err
 {
     struct claim *c = arg;
     struct worker *w = c->w;
+    int order[CLAIM_MAX];
 
-    if (rc == RC_OK)
-        take_jobs(w, c->worker_id, c->batch, res);
-    else if (rc == RC_CONFLICT && c->n > 1)
+    if (rc == RC_OK) {
+        put_in_order(res, c->ids, c->n, order);
+        take_rows(w, c->worker_id, c->batch, res, order, c->n);
+    } else if (rc == RC_CONFLICT && c->n > 1) {
         for (size_t i = 0; i < c->n; i++)
             claim_rows(w, &c->ids[i], 1);
-    else if (rc != RC_CONFLICT)
+    } else if (rc != RC_CONFLICT) {
         log_warn("claim.failed", KV_ERR(err));
+    }
     free(c);
     if (--w->claims == 0)
         claim_over(w);
@@ -184,7 +227,7 @@ on_rows(void *arg, enum rc rc, const struct dbres *res, const struct err *err)
 
     w->got = rc == RC_OK ? dbres_rows(res) : 0;
     if (rc == RC_OK)
-        take_jobs(w, w->claimant, w->batch, res);
+        take_rows(w, w->claimant, w->batch, res, NULL, (size_t)dbres_rows(res));
     else if (rc != RC_CONFLICT) /* a race for a lock key: the next scan sees who won */
         log_warn("claim.failed", KV_ERR(err));
     claim_over(w);

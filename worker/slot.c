@@ -22,7 +22,6 @@ enum {
     AHEAD_US = 10 * 1000,
     CHUNK_US = 500, /* work that goes to one idle child before the next one is woken */
     STALE_MS = 50,
-    CLAIM_MAX = 500,
     UNSETTLED_MAX = 2000, /* beyond it, writing back comes first: a crash would run them all again */
 };
 

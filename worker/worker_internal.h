@@ -12,6 +12,8 @@
 #include "worker/lane.h"
 #include <sys/types.h>
 
+enum { CLAIM_MAX = 500 }; /* jobs one claim asks for at most; what job_claims and the script bear is more */
+
 enum slot_state {
     SLOT_EMPTY, /* no child: not started, or its child has just died */
     SLOT_IDLE,  /* a child waits for a job */

@@ -36,10 +36,10 @@ def test_a_job_that_crashes_three_children_is_dead(stack):
     """With the signal as its reason; the worker lives on and does other work."""
     stack.scheduler()
     w = stack.worker(slots=1)
-    job = stack.noop(sleep_ms=60000)
+    job = stack.noop(sleep_ms=60000, stamp=True)
     for n in range(1, 4):
         stack.hasten()
-        stack.wait(lambda: stack.job(job).state == "running" and w.children(), what=f"run {n}")
+        stack.wait(lambda: len(stack.log("noop.started", job=job)) == n, what=f"run {n} has begun")
         epoch = stack.job(job).epoch
         os.kill(w.children()[0], signal.SIGKILL)
         stack.wait(lambda: stack.job(job).state != "running" or stack.job(job).epoch > epoch, what=f"crash {n} is settled")
