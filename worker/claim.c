@@ -162,7 +162,8 @@ put_in_order(const struct dbres *res, const int64_t *ids, size_t n, int *order)
 
 /* Rows 0 to n - 1, or in `order`. */
 static void
-take_rows(struct worker *w, int64_t batch, const struct dbres *res, const int *order, size_t n)
+take_rows(struct worker *w, int64_t claimant, int64_t batch, const struct dbres *res, const int *order,
+          size_t n)
 {
     struct err err = { 0 };
 
@@ -173,7 +174,7 @@ take_rows(struct worker *w, int64_t batch, const struct dbres *res, const int *o
 
         if (row < 0)
             continue;
-        if (job_read(res, row, w->id, batch, &job, &err) == RC_OK)
+        if (job_read(res, row, claimant, batch, &job, &err) == RC_OK)
             take_job(w, &job);
         else /* the lease will take it back */
             log_error("job.unreadable", KV_ERR(&err));
@@ -187,6 +188,7 @@ static void claim_rows(struct worker *w, const int64_t *ids, size_t n);
  * key. */
 struct claim {
     struct worker *w;
+    int64_t worker_id; /* under which it was made: we may be buried, and registered anew, before it is back */
     int64_t batch;
     size_t n;
     int64_t ids[];
@@ -201,7 +203,7 @@ on_claimed(void *arg, enum rc rc, const struct dbres *res, const struct err *err
 
     if (rc == RC_OK) {
         put_in_order(res, c->ids, c->n, order);
-        take_rows(w, c->batch, res, order, c->n);
+        take_rows(w, c->worker_id, c->batch, res, order, c->n);
     } else if (rc == RC_CONFLICT && c->n > 1) {
         for (size_t i = 0; i < c->n; i++)
             claim_rows(w, &c->ids[i], 1);
@@ -218,13 +220,16 @@ claim_rows(struct worker *w, const int64_t *ids, size_t n)
 {
     struct claim *c = malloc(sizeof *c + n * sizeof c->ids[0]);
 
-    if (c == NULL) { /* the ids are in Postgres and in our own list: the scheduler's check brings them back */
+    if (c == NULL || w->id == 0) { /* without memory, or buried meanwhile. The ids are in Postgres and in our
+                                      own list: the scheduler brings them back */
+        free(c);
         if (w->claims == 0)
             claim_over(w);
         return;
     }
     w->claims++;
     c->w = w;
+    c->worker_id = w->id;
     c->n = n;
     c->batch = ++w->batch;
     memcpy(c->ids, ids, n * sizeof c->ids[0]);
@@ -240,7 +245,7 @@ on_rows(void *arg, enum rc rc, const struct dbres *res, const struct err *err)
 
     w->got = rc == RC_OK ? dbres_rows(res) : 0;
     if (rc == RC_OK)
-        take_rows(w, w->batch, res, NULL, (size_t)dbres_rows(res));
+        take_rows(w, w->claimant, w->batch, res, NULL, (size_t)dbres_rows(res));
     else if (rc != RC_CONFLICT) /* a race for a lock key: the next scan sees who won */
         log_warn("claim.failed", KV_ERR(err));
     claim_over(w);
@@ -285,6 +290,7 @@ claim_more(struct worker *w)
         return;
     w->wanted = slots_want(w);
     w->claiming = true;
+    w->claimant = w->id;
     w->claimed_at = clock_mono();
     if (cachea_is_up(w->cache))
         queue_claim_async(w->cache, w->id, w->wanted, on_ids, w);

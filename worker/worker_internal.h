@@ -96,6 +96,7 @@ struct worker {
     const char **kinds; /* names of the kinds we know */
     size_t kinds_n;
     bool claiming;          /* from asking for ids to the last row given to a slot */
+    int64_t claimant;       /* our number when that began */
     bool waiting;           /* blocked on the wake-up key */
     bool scanning;          /* the scan timer runs */
     int64_t distrust_until; /* clock_mono: till then the lists may lack ids */
