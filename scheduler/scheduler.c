@@ -48,11 +48,13 @@ const struct conf_option scheduler_options[] = {
     { .name = NULL },
 };
 
-/* HEALTH_MS: what a pass may take, beside the beats it delays, before it counts as hanging. */
+/* HEALTH_MS: what a pass may take, beside the beats it delays, before it counts as hanging. HELP_AFTER_MS: so
+ * late is due work when a standby lends a hand. */
 enum {
     HEALTH_MS = 10000,
     TROUBLE_REST_MS = 1000,
     CONTENDED_MS = 50,
+    HELP_AFTER_MS = 250,
     FAR_MS = 86400 * 1000,
     TROUBLE_REPEAT_S = 60
 };
@@ -129,6 +131,7 @@ scheduler_create(const struct conf *conf, struct scheduler **out, struct err *er
 {
     const struct db_options db = { .app_name = "deskmill-scheduler",
                                    .lock_timeout_ms = 1000,
+                                   .idle_tx_timeout_ms = LEADER_LEASE_MS,
                                    .by_index = true };
     const char *url = conf_str(conf, "database-url");
     AUTO(scheduler) s = calloc(1, sizeof *s);
@@ -254,16 +257,18 @@ part_sweep(struct scheduler *s, struct err *err)
 static const struct {
     const char *name;
     enum rc (*run)(struct scheduler *s, struct err *err);
+    bool shared; /* a standby does it too, once it is late: the leader has more than it can do, or has just
+                    died */
 } parts[PART_COUNT] = {
-    [PART_NEW] = { "new", part_new },
-    [PART_TICKS] = { "ticks", part_ticks },
-    [PART_PROMOTE] = { "promote", part_promote },
-    [PART_BURY] = { "bury", part_bury },
-    [PART_REAP] = { "reap", part_reap },
-    [PART_DISPATCH] = { "dispatch", part_dispatch },
-    [PART_ORPHANS] = { "orphans", part_orphans },
-    [PART_REBUILD] = { "rebuild", part_rebuild },
-    [PART_SWEEP] = { "sweep", part_sweep },
+    [PART_NEW] = { "new", part_new, false },
+    [PART_TICKS] = { "ticks", part_ticks, true },
+    [PART_PROMOTE] = { "promote", part_promote, true },
+    [PART_BURY] = { "bury", part_bury, false },
+    [PART_REAP] = { "reap", part_reap, false },
+    [PART_DISPATCH] = { "dispatch", part_dispatch, false },
+    [PART_ORPHANS] = { "orphans", part_orphans, false },
+    [PART_REBUILD] = { "rebuild", part_rebuild, false },
+    [PART_SWEEP] = { "sweep", part_sweep, false },
 };
 
 /* ---- trouble ---- */
@@ -315,19 +320,20 @@ run_part(struct scheduler *s, enum part_id id, struct err *err)
 
 /* ---- the turn ---- */
 
-/* When ticks and delayed jobs are due, from the database's point of view. */
+/* When ticks and delayed jobs are due, from the database's point of view; for a standby, when they are late.
+ */
 static enum rc
 look_ahead(struct scheduler *s, struct err *err)
 {
     AUTO(dbres) res = NULL;
     enum rc rc = db_run(s->db, SQL_scheduler_next, DB_NO_ARGS, &res, err);
-    int64_t now = clock_mono();
+    int64_t now = clock_mono(), patience = leader_leads(s->leader) ? 0 : HELP_AFTER_MS;
 
     if (rc != RC_OK)
         return rc;
     for (int col = 0; col < 2; col++) {
         enum part_id id = col == 0 ? PART_TICKS : PART_PROMOTE;
-        int64_t ms = dbres_i64(res, 0, col);
+        int64_t ms = dbres_i64(res, 0, col) + patience;
 
         s->parts[id].due = dbres_null(res, 0, col) || ms > FAR_MS ? INT64_MAX : now + (ms > 0 ? ms * MS : 0);
     }
@@ -367,6 +373,12 @@ beat(struct scheduler *s, struct err *err)
     return RC_OK;
 }
 
+static bool
+ours_to_do(const struct scheduler *s, int id)
+{
+    return parts[id].shared || leader_leads(s->leader);
+}
+
 /* Does what is due. *wait: until something is due again, in microseconds. */
 static enum rc
 turn(struct scheduler *s, int64_t *wait, struct err *err)
@@ -376,24 +388,22 @@ turn(struct scheduler *s, int64_t *wait, struct err *err)
 
     if (clock_mono() >= s->next_beat && (rc = beat(s, err)) != RC_OK)
         return rc;
-    next = s->next_beat;
-    if (leader_leads(s->leader)) {
-        if ((rc = look_ahead(s, err)) != RC_OK)
+    if ((rc = look_ahead(s, err)) != RC_OK)
+        return rc;
+    s->parts[PART_REBUILD].due = dispatch_rebuilding(s->dispatch) ? 0 : INT64_MAX;
+    for (int id = 0; id < PART_COUNT && !asked_to_stop(s, 0); id++) {
+        int64_t now = clock_mono();
+
+        if (ours_to_do(s, id) && s->parts[id].due <= now && s->parts[id].rest <= now &&
+            (rc = run_part(s, (enum part_id)id, err)) != RC_OK)
             return rc;
-        s->parts[PART_REBUILD].due = dispatch_rebuilding(s->dispatch) ? 0 : INT64_MAX;
-        for (int id = 0; id < PART_COUNT && !asked_to_stop(s, 0); id++) {
-            int64_t now = clock_mono();
+    }
+    next = s->next_beat;
+    for (int id = 0; id < PART_COUNT; id++) {
+        int64_t due = s->parts[id].due > s->parts[id].rest ? s->parts[id].due : s->parts[id].rest;
 
-            if (s->parts[id].due <= now && s->parts[id].rest <= now &&
-                (rc = run_part(s, (enum part_id)id, err)) != RC_OK)
-                return rc;
-        }
-        for (int id = 0; id < PART_COUNT; id++) {
-            int64_t due = s->parts[id].due > s->parts[id].rest ? s->parts[id].due : s->parts[id].rest;
-
-            if (due < next)
-                next = due;
-        }
+        if (ours_to_do(s, id) && due < next)
+            next = due;
     }
     *wait = next - clock_mono();
     return RC_OK;

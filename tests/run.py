@@ -115,7 +115,7 @@ def scratch():
 
 
 def run_scenarios(pattern, fast, workers, tally, folder):
-    run_pytest(("scenarios", "isolation", "vendorsim"), pattern, fast, workers, tally, folder)
+    run_pytest(("chaos", "scenarios", "isolation", "cron", "model", "vendorsim"), pattern, fast, workers, tally, folder)
 
 
 def run_compose(pattern, fast, tally, folder):

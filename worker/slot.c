@@ -66,7 +66,16 @@ pop_last(struct slot *s)
     return nth(s, --s->n)->job;
 }
 
-/* What the child has not begun goes elsewhere. */
+/* Nothing is left of what it was given. */
+static void
+set_free(struct slot *s)
+{
+    loop_timer_stop(s->timer);
+    set_state(s, SLOT_IDLE);
+}
+
+/* What the child has not begun goes elsewhere. That may be all of it, when the child was slow to wake or is
+ * stopped: it has nothing to do then, and gets the jobs once more only if nobody else is idle. */
 static void
 take_back(struct slot *s)
 {
@@ -78,9 +87,13 @@ take_back(struct slot *s)
         jobs[n++] = pop_last(s);
     if (n > 0)
         log_debug("slot.taken_back", KV_INT("child", s->pid), KV_INT("jobs", n));
+    if (s->n == 0 && s->w->idle == NULL)
+        set_free(s);
     while (n > 0)
         slots_give(s->w, &jobs[--n]);
     slots_send(s->w);
+    if (s->n == 0 && s->state == SLOT_BUSY)
+        set_free(s);
 }
 
 /* Looks after the first job: first whether it holds up others, then whether it takes too long. */
@@ -366,6 +379,8 @@ slot_retire(struct slot *s)
     } else if (s->state == SLOT_BUSY) {
         s->retire = true;
         take_back(s);
+        if (s->state == SLOT_IDLE)
+            replace(s);
     }
 }
 

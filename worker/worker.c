@@ -13,7 +13,13 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { HEALTH_MS = 5000, CACHE_TIMEOUT_MS = 2000, LOCK_AGAIN_MS = 200, LAST_SETTLE_MS = 3000 };
+enum {
+    HEALTH_MS = 5000,
+    CACHE_TIMEOUT_MS = 1000, /* a Redis that hangs counts as down after it, and work goes on from the rows */
+    PING_MS = 500,
+    LOCK_AGAIN_MS = 200,
+    LAST_SETTLE_MS = 3000
+};
 
 /* ---- what must be right before the first job
  * ------------------------------------------------------------------ */
@@ -330,12 +336,6 @@ on_stop_signal(void *arg)
 }
 
 static void
-on_scan_timer(void *arg)
-{
-    claim_more(arg); /* Redis is down */
-}
-
-static void
 on_child(void *arg, pid_t pid, int status)
 {
     slot_child_died(arg, pid, status);
@@ -378,16 +378,18 @@ static enum rc
 make_watchers(struct worker *w, struct err *err)
 {
     w->beat = loop_timer_create(w->loop, beat, w);
-    w->scan = loop_timer_create(w->loop, on_scan_timer, w);
+    w->scan = loop_timer_create(w->loop, claim_scan, w);
+    w->ping = loop_timer_create(w->loop, claim_ping, w);
     w->drain = loop_timer_create(w->loop, on_drain_timer, w);
     w->again = loop_timer_create(w->loop, on_again, w);
     w->sigterm = loop_signal_create(w->loop, SIGTERM, on_stop_signal, w);
     w->sigint = loop_signal_create(w->loop, SIGINT, on_stop_signal, w);
     w->children = loop_child_create(w->loop, on_child, w);
-    if (w->beat == NULL || w->scan == NULL || w->drain == NULL || w->again == NULL || w->sigterm == NULL ||
-        w->sigint == NULL || w->children == NULL)
+    if (w->beat == NULL || w->scan == NULL || w->ping == NULL || w->drain == NULL || w->again == NULL ||
+        w->sigterm == NULL || w->sigint == NULL || w->children == NULL)
         return err_set(err, RC_INTERNAL, "no memory");
     loop_timer_every(w->beat, conf_int(w->conf, "beat-ms"));
+    loop_timer_every(w->ping, PING_MS);
     return RC_OK;
 }
 
@@ -446,6 +448,7 @@ worker_destroy(struct worker *w)
     cachea_destroy(w->wait_cache);
     loop_timer_destroy(w->beat);
     loop_timer_destroy(w->scan);
+    loop_timer_destroy(w->ping);
     loop_timer_destroy(w->drain);
     loop_timer_destroy(w->again);
     loop_signal_destroy(w->sigterm);

@@ -73,7 +73,7 @@ struct worker {
     struct cachea *wait_cache; /* blocks on the wake-up key */
     struct loop_signal *sigterm, *sigint;
     struct loop_child *children;
-    struct loop_timer *beat, *scan, *drain, *again;
+    struct loop_timer *beat, *scan, *drain, *again, *ping;
     enum worker_state state;
     int64_t id;               /* of our workers row; 0 = not registered */
     bool db_down, cache_down; /* as last logged */
@@ -95,13 +95,16 @@ struct worker {
 
     const char **kinds; /* names of the kinds we know */
     size_t kinds_n;
-    bool claiming;      /* from asking for ids to the last row given to a slot */
-    bool waiting;       /* blocked on the wake-up key */
-    int64_t claimed_at; /* clock_mono() of asking */
-    int wanted, got;    /* ids the running claim asked for and was given */
-    int claims;         /* its job_claim statements on their way */
-    int64_t batch;      /* number of the last one */
-    int64_t undone;     /* batches up to this number may have been undone by a crash of Postgres */
+    bool claiming;          /* from asking for ids to the last row given to a slot */
+    int64_t claimant;       /* our number when that began */
+    bool waiting;           /* blocked on the wake-up key */
+    bool scanning;          /* the scan timer runs */
+    int64_t distrust_until; /* clock_mono: till then the lists may lack ids */
+    int64_t claimed_at;     /* clock_mono() of asking */
+    int wanted, got;        /* ids the running claim asked for and was given */
+    int claims;             /* its job_claim statements on their way */
+    int64_t batch;          /* number of the last one */
+    int64_t undone;         /* batches up to this number may have been undone by a crash of Postgres */
     struct batches batches;
 
     struct ended *ended; /* waiting to be settled; those up to `settling` are on their way */
@@ -132,6 +135,8 @@ struct job *slots_find(const struct worker *w, int64_t id); /* NULL if no slot h
 /* claim.c */
 void claim_more(struct worker *w); /* if there is an idle slot, and nothing is under way already */
 void claim_cache_changed(struct worker *w);
+void claim_scan(void *worker); /* of the scan timer */
+void claim_ping(void *worker); /* of the ping timer */
 
 /* settle.c */
 void settle_add(struct worker *w, struct job *job, const struct lane_result *r); /* takes *job */

@@ -1,7 +1,7 @@
 -- queue_claim: move up to `want` ids to the worker's own list, in the order in which they are to start. Queues take weighted turns (live 6, default 3, bulk 1 of ten; the turns of an empty
 -- queue go to the others), integrations take turns within a queue, priorities rank within an integration. Costs a few calls for each integration that
 -- gives something, however many ids it gives and however many wait.
--- ARGV: worker id, want. Returns the ids.
+-- ARGV: worker id, want. Returns the ids, and after them a 0 when the generation is missing: the lists may lack what waits in rows.
 local QUEUES = { 'live', 'default', 'bulk' }
 local TURNS = { 1, 2, 1, 1, 3, 1, 2, 1, 1, 2 }
 local own = 'dm:w:' .. ARGV[1]
@@ -91,5 +91,8 @@ if redis.call('EXISTS', 'dm:q:live:ring', 'dm:q:default:ring', 'dm:q:bulk:ring')
     redis.call('DEL', 'dm:wake') -- nothing is left to wake anyone for
 elseif redis.call('EXISTS', 'dm:wake') == 0 then
     redis.call('RPUSH', 'dm:wake', '1') -- pass the wake-up on
+end
+if redis.call('EXISTS', 'dm:gen') == 0 then
+    ids[#ids + 1] = 0
 end
 return ids
