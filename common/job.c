@@ -1,6 +1,5 @@
 #include "common/job.h"
 #include "common/backoff.h"
-#include "common/clock.h"
 #include "common/json.h"
 #include <assert.h>
 #include <inttypes.h>
@@ -266,7 +265,7 @@ enum { SETTLE_ARGS = 11, SETTLE_DONE_ARGS = 4 };
 struct settle_args {
     size_t n;
     bool plain; /* all of them */
-    int64_t *ids, *epochs, *run_at, *over;
+    int64_t *ids, *epochs, *delays, *over;
     const char **states, **outcomes, **errors;
     char **own_errors; /* the same texts, to be freed */
     bool *charged, *crashed, *touched;
@@ -282,7 +281,7 @@ settle_args_destroy(struct settle_args *a)
         free(a->own_errors[i]);
     free(a->ids);
     free(a->epochs);
-    free(a->run_at);
+    free(a->delays);
     free(a->over);
     free(a->states);
     free(a->outcomes);
@@ -298,7 +297,7 @@ settle_args_destroy(struct settle_args *a)
 struct fate {
     const char *state;
     bool charged, crashed;
-    int64_t run_at; /* of `scheduled`; DB_NO_TIME: when its children have ended */
+    int64_t delay_ms; /* of `scheduled`, by Postgres's clock; -1: when its children have ended */
 };
 
 static struct fate
@@ -310,7 +309,7 @@ fate_of_failure(const struct job *j, bool crashed)
         .state = dead ? "dead" : "scheduled",
         .charged = true,
         .crashed = crashed,
-        .run_at = dead ? DB_NO_TIME : clock_now() + backoff_jitter_ms(&backoff_job, j->attempt + 1) * 1000,
+        .delay_ms = dead ? -1 : backoff_jitter_ms(&backoff_job, j->attempt + 1),
     };
 }
 
@@ -331,12 +330,12 @@ fate_of(const struct settlement *s)
     case OUTCOME_CRASHED:
         return fate_of_failure(s->job, true);
     case OUTCOME_SNOOZE:
-        return (struct fate){ .state = "scheduled", .run_at = clock_now() + s->delay_ms * 1000 };
+        return (struct fate){ .state = "scheduled", .delay_ms = s->delay_ms };
     case OUTCOME_CHILDREN:
-        return (struct fate){ .state = "scheduled", .run_at = DB_NO_TIME };
+        return (struct fate){ .state = "scheduled", .delay_ms = -1 };
     default:
         assert(ends[s->outcome] != NULL);
-        return (struct fate){ .state = ends[s->outcome], .run_at = DB_NO_TIME };
+        return (struct fate){ .state = ends[s->outcome], .delay_ms = -1 };
     }
 }
 
@@ -352,7 +351,7 @@ settle_args_alloc(struct settle_args *a, size_t n)
     a->n = n;
     return (a->ids = calloc(n, sizeof *a->ids)) != NULL &&
            (a->epochs = calloc(n, sizeof *a->epochs)) != NULL &&
-           (a->run_at = calloc(n, sizeof *a->run_at)) != NULL &&
+           (a->delays = calloc(n, sizeof *a->delays)) != NULL &&
            (a->states = calloc(n, sizeof *a->states)) != NULL &&
            (a->outcomes = calloc(n, sizeof *a->outcomes)) != NULL &&
            (a->errors = calloc(n, sizeof *a->errors)) != NULL &&
@@ -383,7 +382,7 @@ settle_args_create(int64_t worker_id, const struct settlement *s, size_t n, cons
         a->states[i] = f.state;
         a->charged[i] = f.charged;
         a->crashed[i] = f.crashed;
-        a->run_at[i] = f.run_at;
+        a->delays[i] = f.delay_ms;
         a->errors[i] = a->own_errors[i] = s[i].error != NULL ? strdup(s[i].error) : NULL;
         a->outcomes[i] = outcome_names[s[i].outcome];
         a->touched[i] = s[i].touched;
@@ -391,7 +390,7 @@ settle_args_create(int64_t worker_id, const struct settlement *s, size_t n, cons
     memcpy(a->args,
            (struct db_arg[SETTLE_ARGS]){ db_i64(worker_id), db_i64s(a->ids, n), db_i64s(a->epochs, n),
                                          db_texts(a->states, n), db_bools(a->charged, n),
-                                         db_bools(a->crashed, n), db_times(a->run_at, n),
+                                         db_bools(a->crashed, n), db_i64s(a->delays, n),
                                          db_texts(a->errors, n), db_texts(a->outcomes, n),
                                          db_bools(a->touched, n), db_i64s(a->over, over_n) },
            sizeof a->args);

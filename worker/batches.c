@@ -26,12 +26,6 @@ batches_open(struct batches *b, int64_t number, int jobs)
     return true;
 }
 
-int64_t
-batches_oldest(const struct batches *b)
-{
-    return b->n > 0 ? b->v[0].number : INT64_MAX;
-}
-
 static int
 compare(const void *a, const void *b)
 {

@@ -11,10 +11,13 @@
  * lost with a Redis costs seconds, not for ever.
  *
  * A claim's commit does not wait for the disk. If the server crashes before it got there, the job's row says
- * `queued` again under the old epoch, and the child that runs it is refused by the fence, whose commit would
- * have carried the claim to the disk with it (the log is written in order). Whoever claims next gets the same
- * epoch, but not the same owner; and if that is us again, the row is once more just what our child takes it
- * to be: take_jobs() leaves it to that child. */
+ * `queued` again under the old epoch, while a child of ours runs it. The next claim must not give the epoch
+ * that this child carries, or the fence could not tell the two apart if we are the one to claim it: after a
+ * connection was lost, our claims give epochs above all that we were ever given.
+ *
+ * And a claim whose answer is lost may have been made all the same: its jobs run under our name, and nobody
+ * runs them. claim_strays() looks for such with every beat; not only after a connection was lost, for a claim
+ * that was on its way then may be carried out long after. */
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/queue.h"
@@ -99,32 +102,6 @@ claim_over(struct worker *w)
         wait_for_work(w);
 }
 
-/* A job of a batch that a crash of Postgres undid is ours still, in a slot, or ended and not yet written
- * back. It belongs to the new batch from now on: the row of the old one is gone. */
-static bool
-move_to_batch(struct worker *w, const struct job *job)
-{
-    struct job *held = slots_find(w, job->id);
-
-    for (size_t i = 0; i < w->ended_n && held == NULL; i++)
-        if (w->ended[i].job.id == job->id)
-            held = &w->ended[i].job;
-    if (held == NULL || held->epoch != job->epoch || held->worker_id != job->worker_id)
-        return false;
-    batches_drop(&w->batches, held->batch);
-    held->batch = job->batch;
-    return true;
-}
-
-static void
-take_job(struct worker *w, struct job *job)
-{
-    if (batches_oldest(&w->batches) <= w->undone && move_to_batch(w, job))
-        job_fini(job);
-    else
-        slots_give(w, job);
-}
-
 /* Where each id stands in the order of the turns, by id. */
 struct place {
     int64_t id;
@@ -167,17 +144,21 @@ take_rows(struct worker *w, int64_t claimant, int64_t batch, const struct dbres 
 {
     struct err err = { 0 };
 
-    (void)batches_open(&w->batches, batch, dbres_rows(res));
+    if (!batches_open(&w->batches, batch, dbres_rows(res)))
+        return; /* no memory: claim_strays() gives them back */
     for (size_t i = 0; i < n; i++) {
         int row = order != NULL ? order[i] : (int)i;
         struct job job;
 
         if (row < 0)
             continue;
-        if (job_read(res, row, claimant, batch, &job, &err) == RC_OK)
-            take_job(w, &job);
-        else /* the lease will take it back */
+        if (job_read(res, row, claimant, batch, &job, &err) != RC_OK) { /* the lease will take it back */
             log_error("job.unreadable", KV_ERR(&err));
+            continue;
+        }
+        if (w->epoch_seen < job.epoch)
+            w->epoch_seen = job.epoch;
+        slots_give(w, &job);
     }
     slots_send(w);
 }
@@ -234,7 +215,8 @@ claim_rows(struct worker *w, const int64_t *ids, size_t n)
     c->batch = ++w->batch;
     memcpy(c->ids, ids, n * sizeof c->ids[0]);
     dba_run(w->db, SQL_job_claim,
-            DB_ARGS(db_i64(w->id), db_i64s(c->ids, n), db_texts(w->kinds, w->kinds_n), db_i64(c->batch)),
+            DB_ARGS(db_i64(w->id), db_i64s(c->ids, n), db_texts(w->kinds, w->kinds_n), db_i64(c->batch),
+                    db_i64(w->epoch_floor)),
             on_claimed, c);
 }
 
@@ -255,7 +237,8 @@ static void
 claim_from_rows(struct worker *w)
 {
     dba_run(w->db, SQL_job_claim_rows,
-            DB_ARGS(db_i64(w->id), db_i64(w->wanted), db_texts(w->kinds, w->kinds_n), db_i64(++w->batch)),
+            DB_ARGS(db_i64(w->id), db_i64(w->wanted), db_texts(w->kinds, w->kinds_n), db_i64(++w->batch),
+                    db_i64(w->epoch_floor)),
             on_rows, w);
 }
 
@@ -319,6 +302,40 @@ claim_ping(void *worker)
 
     if (w->waiting && cachea_is_up(w->cache))
         cachea_runv(w->cache, 1, (const char *[]){ "PING" }, NULL, NULL);
+}
+
+/* Postgres went: what we claim from here on must not be taken for what we claimed before. */
+void
+claim_db_lost(struct worker *w)
+{
+    w->epoch_floor = w->epoch_seen + 1;
+}
+
+static void
+on_strays(void *arg, enum rc rc, const struct dbres *res, const struct err *err)
+{
+    struct worker *w = arg;
+
+    if (rc != RC_OK || dbres_rows(res) == 0) {
+        if (rc != RC_OK && rc != RC_UNAVAILABLE)
+            log_warn("claim.strays_failed",
+                     KV_ERR(err)); /* a twin was enqueued just now, say: with the next beat */
+        return;
+    }
+    log_warn("claim.strays", KV_INT("jobs", dbres_rows(res)));
+    settle_unblock_strays(w, res);
+}
+
+void
+claim_strays(struct worker *w)
+{
+    AUTO_FREE int64_t *known = calloc(w->batches.n + 1, sizeof *known);
+
+    if (w->id == 0 || w->claiming || !dba_is_up(w->db) || known == NULL)
+        return;
+    for (size_t i = 0; i < w->batches.n; i++)
+        known[i] = w->batches.v[i].number;
+    dba_run(w->db, SQL_job_strays, DB_ARGS(db_i64(w->id), db_i64s(known, w->batches.n)), on_strays, w);
 }
 
 /* Redis came or went. */

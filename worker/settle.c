@@ -35,7 +35,18 @@ on_unblocked(void *arg, enum rc rc, const struct dbres *res, const struct err *e
 }
 
 static void
-unblock(struct worker *w, size_t n)
+unblock(struct worker *w, const char *const *locks, size_t locks_n, const int64_t *parents, size_t parents_n)
+{
+    if (locks_n + parents_n == 0)
+        return;
+    w->unblocking++;
+    dba_run(w->write_db, SQL_job_unblock, DB_ARGS(db_texts(locks, locks_n), db_i64s(parents, parents_n)),
+            on_unblocked, w);
+}
+
+/* What the first n that ended leave free. */
+static void
+unblock_ended(struct worker *w, size_t n)
 {
     AUTO_FREE const char **locks = calloc(n + 1, sizeof *locks);
     AUTO_FREE int64_t *parents = calloc(2 * n + 1, sizeof *parents);
@@ -52,11 +63,32 @@ unblock(struct worker *w, size_t n)
             OUTCOME_CHILDREN) /* its children may all have ended before it came to wait for them */
             parents[parents_n++] = w->ended[i].job.id;
     }
-    if (locks_n + parents_n == 0)
-        return;
-    w->unblocking++;
-    dba_run(w->write_db, SQL_job_unblock, DB_ARGS(db_texts(locks, locks_n), db_i64s(parents, parents_n)),
-            on_unblocked, w);
+    unblock(w, locks, locks_n, parents, parents_n);
+}
+
+void
+settle_unblock_strays(struct worker *w, const struct dbres *res)
+{
+    enum { STATE = 4, LOCK_KEY, PARENT };
+    size_t rows = (size_t)dbres_rows(res), locks_n = 0, parents_n = 0, items_n = 0, free_n = 0;
+    AUTO_FREE const char **locks = calloc(rows + 1, sizeof *locks);
+    AUTO_FREE int64_t *parents = calloc(rows + 1, sizeof *parents);
+    AUTO_FREE struct queue_item *items = NULL;
+    struct err err = { 0 };
+
+    if (locks == NULL || parents == NULL || job_read_items(res, true, &items, &items_n, &err) != RC_OK)
+        return; /* the scheduler's check finds them */
+    for (int row = 0; row < (int)rows; row++) {
+        if (!dbres_null(res, row, LOCK_KEY))
+            locks[locks_n++] = dbres_text(res, row, LOCK_KEY);
+        else if (strcmp(dbres_text(res, row, STATE), "queued") == 0)
+            items[free_n++] = items[row];
+        if (!dbres_null(res, row, PARENT))
+            parents[parents_n++] = dbres_i64(res, row, PARENT);
+    }
+    if (free_n > 0)
+        queue_push_async(w->cache, items, free_n, NULL, NULL);
+    unblock(w, locks, locks_n, parents, parents_n);
 }
 
 static void
@@ -100,7 +132,7 @@ on_settled(void *arg, enum rc rc, const struct dbres *res, const struct err *err
     }
     if (rc == RC_OK) {
         push_rows(w, res, true);
-        unblock(w, n);
+        unblock_ended(w, n);
     } else { /* a bug, or a row no statement can mend: do not let it hold up the others; the reaper takes such
                 jobs back when we end */
         log_error("settle.refused", KV_ERR(err), KV_INT("jobs", (int64_t)n));

@@ -66,16 +66,9 @@ pop_last(struct slot *s)
     return nth(s, --s->n)->job;
 }
 
-/* Nothing is left of what it was given. */
-static void
-set_free(struct slot *s)
-{
-    loop_timer_stop(s->timer);
-    set_state(s, SLOT_IDLE);
-}
-
 /* What the child has not begun goes elsewhere. That may be all of it, when the child was slow to wake or is
- * stopped: it has nothing to do then, and gets the jobs once more only if nobody else is idle. */
+ * stopped: then it is idle again, but only after its jobs have gone, so that they go to another or to the
+ * queue. */
 static void
 take_back(struct slot *s)
 {
@@ -87,13 +80,13 @@ take_back(struct slot *s)
         jobs[n++] = pop_last(s);
     if (n > 0)
         log_debug("slot.taken_back", KV_INT("child", s->pid), KV_INT("jobs", n));
-    if (s->n == 0 && s->w->idle == NULL)
-        set_free(s);
     while (n > 0)
         slots_give(s->w, &jobs[--n]);
     slots_send(s->w);
-    if (s->n == 0 && s->state == SLOT_BUSY)
-        set_free(s);
+    if (s->n == 0 && s->state == SLOT_BUSY) {
+        loop_timer_stop(s->timer);
+        set_state(s, SLOT_IDLE);
+    }
 }
 
 /* Looks after the first job: first whether it holds up others, then whether it takes too long. */
@@ -335,16 +328,6 @@ slots_give(struct worker *w, struct job *job)
         return;
     }
     give(s, job);
-}
-
-struct job *
-slots_find(const struct worker *w, int64_t id)
-{
-    for (int i = 0; i < w->slots_n; i++)
-        for (unsigned k = 0; k < w->slots[i].n; k++)
-            if (nth(&w->slots[i], k)->job.id == id)
-                return &nth(&w->slots[i], k)->job;
-    return NULL;
 }
 
 void

@@ -187,6 +187,7 @@ beat(void *arg)
                         db_i64s(w->tally.started, QUEUE_COUNT), db_i64(w->tally.done),
                         db_i64(w->tally.failed)),
                 on_beat, w);
+    claim_strays(w);
 }
 
 /* ---- servers coming and going
@@ -211,9 +212,9 @@ on_db(void *arg, bool up, const struct err *err)
     log_change(&w->db_down, !up, "db", err);
     if (!up) {
         w->locked = false;
+        claim_db_lost(w);
         return;
     }
-    w->undone = w->batch;
     if (w->id == 0) {
         enrol(w);
         return;

@@ -104,7 +104,8 @@ struct worker {
     int wanted, got;        /* ids the running claim asked for and was given */
     int claims;             /* its job_claim statements on their way */
     int64_t batch;          /* number of the last one */
-    int64_t undone;         /* batches up to this number may have been undone by a crash of Postgres */
+    int32_t epoch_seen;     /* the highest we were given */
+    int32_t epoch_floor;    /* the least that our claims may give */
     struct batches batches;
 
     struct ended *ended; /* waiting to be settled; those up to `settling` are on their way */
@@ -129,18 +130,21 @@ void slot_child_died(struct worker *w, pid_t pid, int status);
 int slots_want(const struct worker *w); /* how many jobs to claim now */
 /* Takes *job: to the slot that comes to it first, or back to the queue if there is none. */
 void slots_give(struct worker *w, struct job *job);
-void slots_send(struct worker *w);                          /* after the last slots_give() of a callback */
-struct job *slots_find(const struct worker *w, int64_t id); /* NULL if no slot has it */
+void slots_send(struct worker *w); /* after the last slots_give() of a callback */
 
 /* claim.c */
 void claim_more(struct worker *w); /* if there is an idle slot, and nothing is under way already */
 void claim_cache_changed(struct worker *w);
-void claim_scan(void *worker); /* of the scan timer */
-void claim_ping(void *worker); /* of the ping timer */
+void claim_db_lost(struct worker *w);
+void claim_strays(struct worker *w); /* gives back what runs under our name without our knowing */
+void claim_scan(void *worker);       /* of the scan timer */
+void claim_ping(void *worker);       /* of the ping timer */
 
 /* settle.c */
 void settle_add(struct worker *w, struct job *job, const struct lane_result *r); /* takes *job */
 void settle_flush(struct worker *w);
+/* Rows of job_strays: pushes those that may run now, or for those with a lock key whoever is next. */
+void settle_unblock_strays(struct worker *w, const struct dbres *res);
 void settle_fini(struct worker *w);
 
 #endif

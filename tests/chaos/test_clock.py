@@ -48,7 +48,6 @@ def test_a_jump_during_a_walk_loses_no_change(stack, clocked, before, after):
     stack.assert_true_to(desk, "issues")
 
 
-@pytest.mark.xfail(strict=True, reason="fate_of() in common/job.c takes the moment of the next attempt from the worker's clock")
 @pytest.mark.parametrize("hours", [1, -1])
 def test_a_retry_waits_by_the_databases_clock(stack, clocked, hours):
     env, shift = clocked

@@ -80,16 +80,16 @@ BATCH = itertools.count(1000)  # a worker gives each claim a number of its own
 
 
 def claim(by, *ids):
-    return statement("job_claim", by, ids, KINDS, next(BATCH))
+    return statement("job_claim", by, ids, KINDS, next(BATCH), 0)
 
 
 def claim_rows(by, want):
-    return statement("job_claim_rows", by, want, KINDS, next(BATCH))
+    return statement("job_claim_rows", by, want, KINDS, next(BATCH), 0)
 
 
-def settle(by, number, state, charged=False, run_at=None):
-    """`scheduled` without a run_at waits for its children."""
-    return statement("job_settle", by, [number], [1], [state], [charged], [False], [run_at], [None], ["retry" if charged else "done"], [False], [])
+def settle(by, number, state, charged=False, delay_ms=-1):
+    """`scheduled` without a delay waits for its children."""
+    return statement("job_settle", by, [number], [1], [state], [charged], [False], [delay_ms], [None], ["retry" if charged else "done"], [False], [])
 
 
 def enqueue(dedupe_key):
@@ -245,7 +245,7 @@ def test_a_job_that_goes_back_to_waiting_meets_its_new_twin(race, how):
     """A job waits again while a job with the same dedupe key is enqueued: one of them waits with the key. A settler folds the new one into
     its own, a reaper lets it have the key. Who was refused tries again, as both do, and a second try after a good one changes nothing."""
     back, state, attempt = {
-        "retry": (settle(1, 10, "scheduled", charged=True, run_at="2100-01-01T00:00:00Z"), "scheduled", "1"),
+        "retry": (settle(1, 10, "scheduled", charged=True, delay_ms=10**12), "scheduled", "1"),
         "drain": (settle(1, 10, "queued"), "queued", "0"),
         "loss": (statement("job_reap", 1), "queued", "0"),
     }[how]

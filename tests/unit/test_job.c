@@ -81,8 +81,9 @@ claim_as(int64_t by, const int64_t *ids, size_t n, struct job *job)
     AUTO(dbres) r = NULL;
     struct err err = { 0 };
 
-    if (db_run(db, SQL_job_claim, DB_ARGS(db_i64(by), db_i64s(ids, n), db_texts(kinds, 5), db_i64(++batch)),
-               &r, &err) != RC_OK)
+    if (db_run(db, SQL_job_claim,
+               DB_ARGS(db_i64(by), db_i64s(ids, n), db_texts(kinds, 5), db_i64(++batch), db_i64(0)), &r,
+               &err) != RC_OK)
         fail_msg("%s", err.text);
     if (dbres_rows(r) > 0 && job != NULL)
         assert_int_equal(job_read(r, 0, by, batch, job, NULL), RC_OK);
@@ -444,6 +445,45 @@ register_worker(void)
     return dbres_i64(r, 0, 0);
 }
 
+/* A claim whose answer was lost: the job runs under the worker's name, and the worker does not know of it. */
+static void
+jobs_that_their_worker_does_not_know_go_back(void **state)
+{
+    AUTO(dbres) r = NULL;
+    int64_t known = 0, ids[2];
+    struct job job;
+
+    (void)state;
+    for (size_t i = 0; i < 2; i++)
+        ids[i] = enqueue("noop", "{}", 0, 0).job_id;
+    assert_int_equal(claim_as(worker, &ids[0], 1, &job), 1);
+    known = batch;
+    assert_int_equal(claim_as(worker, &ids[1], 1, NULL), 1);
+    assert_int_equal(db_run(db, SQL_job_strays, DB_ARGS(db_i64(worker), db_i64s(&known, 1)), &r, NULL),
+                     RC_OK);
+    assert_int_equal(dbres_rows(r), 1);
+    assert_int_equal(dbres_i64(r, 0, 0), ids[1]);
+    assert_int_equal(fence(&job, NULL), RC_OK); /* the one it knows is still its own */
+    assert_int_equal(claim_as(other, &ids[1], 1, NULL), 1);
+    job_fini(&job);
+}
+
+static void
+a_claim_gives_no_epoch_below_the_least(void **state)
+{
+    static const char *const kinds[] = { "noop" };
+    int64_t id = enqueue("noop", "{}", 0, 0).job_id;
+    AUTO(dbres) r = NULL;
+
+    (void)state;
+    assert_int_equal(
+        db_run(db, SQL_job_claim,
+               DB_ARGS(db_i64(worker), db_i64s(&id, 1), db_texts(kinds, 1), db_i64(++batch), db_i64(7)), &r,
+               NULL),
+        RC_OK);
+    assert_int_equal(dbres_i64(r, 0, 1), 7);
+}
+
 static void
 only_what_waits_again_is_pushed(void **state)
 {
@@ -489,6 +529,8 @@ main(void)
     TEST_ONE(one_lock_key_runs_once_and_the_next_is_named_when_it_is_free);
     TEST_ONE(a_paused_integrations_jobs_wait);
     TEST_ONE(only_what_waits_again_is_pushed);
+    TEST_ONE(jobs_that_their_worker_does_not_know_go_back);
+    TEST_ONE(a_claim_gives_no_epoch_below_the_least);
     TEST_ONE(the_fence_refuses_an_old_epoch_and_another_owner);
     TEST_TABLE(fates, check_fate);
     TEST_ONE(a_parent_goes_on_when_its_last_child_has_ended);

@@ -35,6 +35,8 @@ close_end(int i)
 static struct job
 sample(int64_t id, char *args)
 {
+    static char kind[] = "issue_pull", checkpoint[] = "{\"cursor\":\"a\\\"b\"}";
+
     return (struct job){ .id = id,
                          .epoch = 3,
                          .worker_id = 5,
@@ -45,9 +47,9 @@ sample(int64_t id, char *args)
                          .timeout_s = 900,
                          .queue = QUEUE_BULK,
                          .priority = 2,
-                         .kind = (char[]){ "issue_pull" },
+                         .kind = kind,
                          .args = args,
-                         .checkpoint = (char[]){ "{\"cursor\":\"a\\\"b\"}" } };
+                         .checkpoint = checkpoint };
 }
 
 static void
