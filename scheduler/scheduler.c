@@ -33,11 +33,17 @@ const struct conf_option scheduler_options[] = {
     { "sweep-ms", "DESKMILL_SWEEP_MS", CONF_INT, "60000", 100, 86400000, NULL,
       "How often retention runs, in ms." },
     { "keep-done-days", "DESKMILL_KEEP_DONE_DAYS", CONF_INT, "7", 0, 36500, NULL,
-      "Days that done and cancelled jobs are kept; 0 = for ever." },
+      "Days that done jobs are kept; 0 = for ever." },
+    { "keep-cancelled-days", "DESKMILL_KEEP_CANCELLED_DAYS", CONF_INT, "7", 0, 36500, NULL,
+      "Days that cancelled jobs are kept; 0 = for ever." },
     { "keep-dead-days", "DESKMILL_KEEP_DEAD_DAYS", CONF_INT, "0", 0, 36500, NULL,
-      "Days that dead jobs are kept, at least as long as done ones; 0 = for ever." },
+      "Days that dead jobs are kept; 0 = for ever." },
     { "keep-log-days", "DESKMILL_KEEP_LOG_DAYS", CONF_INT, "90", 0, 36500, NULL,
       "Days that the sync log is kept; 0 = for ever." },
+    { "jobs-max-mb", "DESKMILL_JOBS_MAX_MB", CONF_INT, "0", 0, 1000000000, NULL,
+      "MiB of live rows in jobs beyond which the oldest finished ones go, dead ones last, until nine tenths are left; 0 = no bound." },
+    { "log-max-mb", "DESKMILL_LOG_MAX_MB", CONF_INT, "0", 0, 1000000000, NULL,
+      "MiB of live rows in sync_log beyond which the oldest go, until nine tenths are left; 0 = no bound." },
     { "always-lead", NULL, CONF_BOOL, "false", 0, 0, NULL,
       "Acts without the leader's lease. For tests that run several schedulers in full contention." },
     { .name = NULL },
@@ -230,10 +236,10 @@ part_rebuild(struct scheduler *s, struct err *err)
 static enum rc
 part_sweep(struct scheduler *s, struct err *err)
 {
-    bool done = false;
-    enum rc rc = sweep_step(s->sweep, s->db, &done, err);
+    int64_t wait = 0;
+    enum rc rc = sweep_step(s->sweep, s->db, &wait, err);
 
-    s->parts[PART_SWEEP].due = clock_mono() + (done ? s->sweep_us : 0);
+    s->parts[PART_SWEEP].due = clock_mono() + wait;
     return rc;
 }
 
