@@ -96,6 +96,7 @@ start_jobs(struct worker *w, const struct dbres *res)
             job_fini(&job);
             continue;
         }
+        counters_add(w->counters, COUNTER_claims, queue_names[job.queue], "", 1);
         if (s != NULL && w->state == WORKER_ACTIVE) {
             slot_run(s, &job);
         } else { /* a drain began, or a child died, while the claim was on its way: it goes straight back */

@@ -89,6 +89,8 @@ on_settled(void *arg, enum rc rc, const struct dbres *res, const struct err *err
         return;
     }
     if (rc == RC_OK) {
+        if ((size_t)dbres_rows(res) < n)
+            counters_add(w->counters, COUNTER_refused_writes, "result", "", (int64_t)n - dbres_rows(res));
         push_rows(w, res, true);
         unblock(w, n);
     } else { /* a bug, or a row no statement can mend: do not let it hold up the others; the reaper takes such

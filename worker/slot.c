@@ -169,6 +169,9 @@ job_ended(struct slot *s, const struct wire_result *r)
            KV_STR("kind", s->job.kind), KV_INT("epoch", s->job.epoch),
            KV_INT("ms", (clock_mono() - s->busy_since) / 1000),
            KV_STR("error", r->error[0] != '\0' ? r->error : NULL));
+    counters_add(s->w->counters, COUNTER_attempts, s->job.kind, outcome_names[r->outcome], 1);
+    counters_add(s->w->counters, COUNTER_attempt_ms, s->job.kind, outcome_names[r->outcome],
+                 (clock_mono() - s->busy_since) / 1000);
     loop_timer_stop(s->timer);
     settle_add(s->w, &s->job, r);
 }

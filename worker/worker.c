@@ -169,6 +169,7 @@ beat(void *arg)
         dba_run(w->db, SQL_worker_beat,
                 DB_ARGS(db_i64(w->id), db_text(w->state == WORKER_DRAINING ? "draining" : "active")), on_beat,
                 w);
+    counters_send(w->counters, w->db);
 }
 
 /* ---- servers coming and going
@@ -253,6 +254,7 @@ worker_maybe_end(struct worker *w)
     w->state = WORKER_ENDED;
     if (w->id != 0)
         queue_forget_async(w->cache, w->id);
+    counters_send(w->counters, w->db);
     if (w->id != 0 && dba_is_up(w->db))
         dba_run(w->db, SQL_worker_stop, DB_ARGS(db_i64(w->id)), on_stopped, w);
     else
@@ -402,8 +404,8 @@ worker_create(const struct conf *conf, struct worker **out, struct err *err)
     w->conf = conf;
     (void)signal(SIGPIPE, SIG_IGN);
     if ((rc = loop_create(&w->loop, err)) != RC_OK || (rc = list_kinds(w, err)) != RC_OK ||
-        (rc = make_watchers(w, err)) != RC_OK || (rc = make_slots(w, err)) != RC_OK ||
-        (rc = make_connections(w, err)) != RC_OK)
+        (rc = counters_create(&w->counters, err)) != RC_OK || (rc = make_watchers(w, err)) != RC_OK ||
+        (rc = make_slots(w, err)) != RC_OK || (rc = make_connections(w, err)) != RC_OK)
         return rc;
     *out = TAKE(w);
     return RC_OK;
@@ -421,6 +423,7 @@ worker_destroy(struct worker *w)
     dba_destroy(w->write_db);
     cachea_destroy(w->cache);
     cachea_destroy(w->wait_cache);
+    counters_destroy(w->counters); /* after the session that carries them */
     loop_timer_destroy(w->beat);
     loop_timer_destroy(w->scan);
     loop_timer_destroy(w->drain);

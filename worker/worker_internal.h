@@ -5,6 +5,7 @@
 
 #include "common/cachea.h"
 #include "common/conf.h"
+#include "common/counters.h"
 #include "common/dba.h"
 #include "common/job.h"
 #include "common/loop.h"
@@ -53,6 +54,7 @@ struct worker {
     struct dba *write_db;      /* settles: its commits do */
     struct cachea *cache;      /* commands */
     struct cachea *wait_cache; /* blocks on the wake-up key */
+    struct counters *counters; /* written with the beat */
     struct loop_signal *sigterm, *sigint;
     struct loop_child *children;
     struct loop_timer *beat, *scan, *drain, *again;
