@@ -7,6 +7,7 @@
 #include "scheduler/leader.h"
 #include "scheduler/promote.h"
 #include "scheduler/reap.h"
+#include "scheduler/signals.h"
 #include "scheduler/sweep.h"
 #include "scheduler/ticks.h"
 #include <errno.h>
@@ -44,6 +45,8 @@ const struct conf_option scheduler_options[] = {
       "MiB of live rows in jobs beyond which the oldest finished ones go, dead ones last, until nine tenths are left; 0 = no bound." },
     { "log-max-mb", "DESKMILL_LOG_MAX_MB", CONF_INT, "0", 0, 1000000000, NULL,
       "MiB of live rows in sync_log beyond which the oldest go, until nine tenths are left; 0 = no bound." },
+    { "stuck-s", "DESKMILL_STUCK_S", CONF_INT, "60", 5, 86400, NULL,
+      "Seconds without a claim after which a queue is stuck, where work waits and slots are free." },
     { "always-lead", NULL, CONF_BOOL, "false", 0, 0, NULL,
       "Acts without the leader's lease. For tests that run several schedulers in full contention." },
     { .name = NULL },
@@ -61,6 +64,7 @@ enum part_id {
     PART_ORPHANS,
     PART_REBUILD,
     PART_SWEEP,
+    PART_SIGNALS,
     PART_COUNT
 };
 
@@ -72,6 +76,7 @@ struct scheduler {
     struct reap *reap;
     struct dispatch *dispatch;
     struct sweep *sweep;
+    struct signals *watch;
     int signals; /* signalfd */
     bool stopping, ready, db_down;
     int64_t beat_us, check_us, sweep_us, lease_us;
@@ -90,6 +95,7 @@ scheduler_destroy(struct scheduler *s)
 {
     if (s == NULL)
         return;
+    signals_destroy(s->watch);
     sweep_destroy(s->sweep);
     dispatch_destroy(s->dispatch);
     reap_destroy(s->reap);
@@ -140,7 +146,8 @@ scheduler_create(const struct conf *conf, struct scheduler **out, struct err *er
         (rc = ticks_create(&s->ticks, err)) != RC_OK ||
         (rc = reap_create(conf_int(conf, "lease-ms"), &s->reap, err)) != RC_OK ||
         (rc = dispatch_create(url, conf_int(conf, "check-ms"), &s->dispatch, err)) != RC_OK ||
-        (rc = sweep_create(conf, &s->sweep, err)) != RC_OK)
+        (rc = sweep_create(conf, &s->sweep, err)) != RC_OK ||
+        (rc = signals_create(conf, &s->watch, err)) != RC_OK)
         return rc;
     *out = TAKE(s);
     return RC_OK;
@@ -243,6 +250,13 @@ part_sweep(struct scheduler *s, struct err *err)
     return rc;
 }
 
+static enum rc
+part_signals(struct scheduler *s, struct err *err)
+{
+    s->parts[PART_SIGNALS].due = clock_mono() + s->check_us;
+    return signals_look(s->watch, s->db, err);
+}
+
 static const struct {
     const char *name;
     enum rc (*run)(struct scheduler *s, struct err *err);
@@ -256,6 +270,7 @@ static const struct {
     [PART_ORPHANS] = { "orphans", part_orphans },
     [PART_REBUILD] = { "rebuild", part_rebuild },
     [PART_SWEEP] = { "sweep", part_sweep },
+    [PART_SIGNALS] = { "signals", part_signals },
 };
 
 /* ---- trouble ---- */

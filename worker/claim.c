@@ -21,7 +21,7 @@ enum { WAIT_S = 5, SCAN_MS = 250 };
 static bool
 may_claim(const struct worker *w)
 {
-    return w->state == WORKER_ACTIVE && w->locked && !w->claiming && !w->waiting &&
+    return w->state == WORKER_ACTIVE && w->locked && !w->claiming && (!w->waiting || w->left) &&
            slots_in(w, SLOT_IDLE) > 0;
 }
 
@@ -123,10 +123,13 @@ on_claimed(void *arg, enum rc rc, const struct dbres *res, const struct err *err
 
     if (rc == RC_OK)
         start_jobs(w, res);
+    if (rc == RC_OK && (size_t)dbres_rows(res) < c->n)
+        dba_run(w->db, SQL_kind_note, DB_ARGS(db_i64s(c->ids, c->n), db_texts(w->kinds, w->kinds_n)), NULL,
+                NULL);
     else if (rc == RC_CONFLICT && c->n > 1)
         for (size_t i = 0; i < c->n; i++)
             claim_rows(w, &c->ids[i], 1);
-    else if (rc != RC_CONFLICT)
+    else if (rc != RC_OK && rc != RC_CONFLICT)
         log_warn("claim.failed", KV_ERR(err));
     free(c);
     if (--w->claims == 0)
@@ -183,6 +186,26 @@ on_rows(void *arg, enum rc rc, const struct dbres *res, const struct err *err)
     claim_over(w);
 }
 
+/* A newer producer's job may meet an older worker, which leaves it in kind_waits. Those are few, and looked
+ * for with the beat; while there are more of them than slots, every other claim is of them. */
+static void
+on_left(void *arg, enum rc rc, const struct dbres *res, const struct err *err)
+{
+    struct worker *w = arg;
+    size_t n = rc == RC_OK ? (size_t)dbres_rows(res) : 0;
+    int64_t ids[n + 1];
+
+    (void)err; /* again with the next beat */
+    w->left = (int)n == w->wanted;
+    w->got = w->wanted = (int)n;
+    for (size_t i = 0; i < n; i++)
+        ids[i] = dbres_i64(res, (int)i, 0);
+    if (n > 0)
+        claim_rows(w, ids, n);
+    else
+        claim_over(w);
+}
+
 void
 claim_more(struct worker *w)
 {
@@ -190,7 +213,10 @@ claim_more(struct worker *w)
         return;
     w->wanted = slots_in(w, SLOT_IDLE);
     w->claiming = true;
-    if (cachea_is_up(w->cache))
+    w->was_left = w->left && (w->waiting || !w->was_left);
+    if (w->was_left)
+        dba_run(w->db, SQL_kind_find, DB_ARGS(db_texts(w->kinds, w->kinds_n), db_i64(w->wanted)), on_left, w);
+    else if (cachea_is_up(w->cache))
         queue_claim_async(w->cache, w->id, w->wanted, on_ids, w);
     else
         dba_run(w->db, SQL_job_claim_rows,

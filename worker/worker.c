@@ -66,6 +66,13 @@ fail(struct worker *w, enum rc rc, const struct err *err)
 }
 
 static void
+look_for_left(struct worker *w)
+{
+    w->left = true;
+    claim_more(w);
+}
+
+static void
 on_lock(void *arg, enum rc rc, const struct dbres *res, const struct err *err)
 {
     struct worker *w = arg;
@@ -77,7 +84,7 @@ on_lock(void *arg, enum rc rc, const struct dbres *res, const struct err *err)
     if (!w->locked) /* the server has not yet noticed that our old connection is gone */
         loop_timer_after(w->again, LOCK_AGAIN_MS);
     else
-        claim_more(w);
+        look_for_left(w);
 }
 
 static void
@@ -130,7 +137,8 @@ enrol(struct worker *w)
 
     (void)gethostname(host, sizeof host - 1);
     dba_run(w->db, SQL_worker_register,
-            DB_ARGS(db_text(host), db_i64(getpid()), db_i64(w->slots_n), db_text(DESKMILL_VERSION)),
+            DB_ARGS(db_text(host), db_i64(getpid()), db_i64(w->slots_n), db_text(DESKMILL_VERSION),
+                    db_texts(w->kinds, w->kinds_n)),
             on_registered, w);
 }
 
@@ -170,6 +178,7 @@ beat(void *arg)
                 DB_ARGS(db_i64(w->id), db_text(w->state == WORKER_DRAINING ? "draining" : "active")), on_beat,
                 w);
     counters_send(w->counters, w->db);
+    look_for_left(w);
 }
 
 /* ---- servers coming and going

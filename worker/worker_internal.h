@@ -72,6 +72,8 @@ struct worker {
     size_t kinds_n;
     bool claiming;   /* from asking for ids to the last row given to a slot */
     bool waiting;    /* blocked on the wake-up key */
+    bool left;       /* jobs may wait in kind_waits that others do not know and we do; look there */
+    bool was_left;   /* the last claim did */
     int wanted, got; /* ids the running claim asked for and was given */
     int claims;      /* its job_claim statements on their way */
 
