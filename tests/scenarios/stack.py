@@ -246,6 +246,13 @@ class Stack:
             self._api = proc
         return self._api
 
+    def new_api(self):
+        """Ends the api in good order, and starts another."""
+        assert self.api().stop(), "the api ends when asked"
+        (self.folder / "api.port").unlink()
+        self._api = None
+        return self.api()
+
     def http(self, method, path, body=None, key=None, **kw):
         """A request to the api, as it answers."""
         headers = {"Authorization": f"Bearer {self.api_key if key is None else key}", **kw.pop("headers", {})}
