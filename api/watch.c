@@ -9,7 +9,7 @@
 #include <string.h>
 
 enum {
-    EXACT_MAX = 10000, /* the statements count one more at most */
+    EXACT_MAX = 5000, /* the statements count one more at most */
     LISTS_MAX = 4000,  /* integrations of a queue whose lists are looked at */
     TENANTS_MAX = 20,  /* integrations with a figure of their own */
 };
@@ -219,6 +219,27 @@ put_stuck(struct request *rq, struct buf *b)
 }
 
 static void
+put_pauses(struct request *rq, struct buf *b)
+{
+    int64_t whole[QUEUE_COUNT] = { 0 }, some[QUEUE_COUNT] = { 0 };
+    AUTO(dbres) res = NULL;
+
+    if (db_run(rq->db, SQL_metrics_pauses, DB_NO_ARGS, &res, NULL) != RC_OK)
+        return;
+    for (int i = 0; i < dbres_rows(res); i++) {
+        int q = queue_by_name(dbres_text(res, i, 0));
+
+        if (q < 0)
+            continue;
+        whole[q] = dbres_bool(res, i, 1);
+        some[q] = dbres_i64(res, i, 2);
+    }
+    put_by_queue(b, "deskmill_queue_paused", "1 while someone has paused the queue.", whole);
+    put_by_queue(b, "deskmill_queue_paused_integrations", "Integrations for which someone has paused it.",
+                 some);
+}
+
+static void
 put_slow(struct request *rq, struct buf *b)
 {
     static const char name[] = "deskmill_jobs_slow";
@@ -283,6 +304,7 @@ watch_put(struct request *rq, struct buf *b)
     put_depths(rq, &s, b);
     put_oldest(rq, &s, b);
     survey_fini(&s);
+    put_pauses(rq, b);
     put_stuck(rq, b);
     put_slow(rq, b);
     put_unknown(rq, b);

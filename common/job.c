@@ -432,31 +432,6 @@ refuse(struct db *d, int64_t id, const char *wish, struct err *err)
 }
 
 enum rc
-job_cancel(struct db *d, int64_t id, bool *now, struct queue_item **items, size_t *n, struct err *err)
-{
-    AUTO(dbres) res = NULL;
-    AUTO(dbres) woken = NULL;
-    enum rc rc = db_run(d, SQL_job_cancel, DB_ARGS(db_i64(id)), &res, err);
-    int64_t parent = 0;
-    bool ended = false;
-
-    if (rc != RC_OK)
-        return rc;
-    if (dbres_rows(res) == 0)
-        return refuse(d, id, "only a waiting or running job can be cancelled", err);
-    for (int row = 0; row < dbres_rows(res); row++)
-        if (dbres_i64(res, row, 0) == id) {
-            ended = strcmp(dbres_text(res, row, 1), "cancelled") == 0;
-            parent = dbres_i64(res, row, 2);
-        }
-    rc = db_run(d, SQL_job_unblock, DB_ARGS(db_texts(NULL, 0), db_i64s(&parent, 1)), &woken, err);
-    if (rc != RC_OK || (rc = job_read_items(woken, false, items, n, err)) != RC_OK)
-        return rc;
-    *now = ended;
-    return RC_OK;
-}
-
-enum rc
 job_retry(struct db *d, int64_t id, struct job_enqueued *out, struct err *err)
 {
     AUTO(dbres) res = NULL;
@@ -472,15 +447,4 @@ job_retry(struct db *d, int64_t id, struct job_enqueued *out, struct err *err)
         return rc;
     *out = (struct job_enqueued){ .job_id = id, .created = false, .queued = true, .item = items[0] };
     return RC_OK;
-}
-
-enum rc
-job_queued_items(struct db *d, int64_t integration_id, size_t max, struct queue_item **out, size_t *n,
-                 struct err *err)
-{
-    AUTO(dbres) res = NULL;
-    enum rc rc = db_run(d, SQL_job_queued_of,
-                        DB_ARGS(db_i64(integration_id), db_null(), db_i64((int64_t)max)), &res, err);
-
-    return rc == RC_OK ? job_read_items(res, false, out, n, err) : rc;
 }

@@ -111,17 +111,8 @@ const struct db_arg *settle_args_get(const struct settle_args *a, size_t *n);
 enum rc job_read_items(const struct dbres *r, bool front, struct queue_item **out, size_t *n,
                        struct err *err);
 
-/* Cancels the job and its children: waiting ones at once, running ones at their next page. RC_NOT_FOUND;
- * RC_CONFLICT if it has ended. *now tells whether it ended at once. A parent that waited for it may be queued
- * now: push *items, which is the caller's to free(). */
-enum rc job_cancel(struct db *d, int64_t id, bool *now, struct queue_item **items, size_t *n,
-                   struct err *err);
 /* A dead or cancelled job waits again with fresh attempts; RC_CONFLICT in any other state. Push out->item
  * afterwards. */
 enum rc job_retry(struct db *d, int64_t id, struct job_enqueued *out, struct err *err);
-
-/* All queued jobs of one integration (after resume), to be pushed, up to `max`. */
-enum rc job_queued_items(struct db *d, int64_t integration_id, size_t max, struct queue_item **out, size_t *n,
-                         struct err *err);
 
 #endif

@@ -12,6 +12,7 @@ enum {
     NUMBER_BYTES = 24, /* the longest int64 and its 0 */
     KEY_BYTES = 80,
     PRIORITIES = 3,
+    DROP_SLICES_MAX = 10000, /* of 500 integrations: whoever pushes meanwhile does not keep us for ever */
 };
 
 const char *const queue_names[QUEUE_COUNT] = {
@@ -223,4 +224,44 @@ queue_drop(struct cache *c, enum queue_name queue, int64_t integration_id, struc
     (void)snprintf(integration, sizeof integration, "%" PRId64, integration_id);
     return cache_script(c, SCRIPT_queue_drop, 0, 2, (const char *[]){ queue_names[queue], integration }, NULL,
                         err);
+}
+
+enum rc
+queue_drop_all(struct cache *c, enum queue_name queue, struct err *err)
+{
+    enum rc rc = RC_OK;
+    int64_t left = 1;
+
+    for (int i = 0; i < DROP_SLICES_MAX && left > 0 && rc == RC_OK; i++) {
+        AUTO(reply) r = NULL;
+
+        rc = cache_script(c, SCRIPT_queue_drop, 0, 1, (const char *[]){ queue_names[queue] }, &r, err);
+        left = rc == RC_OK ? reply_int(r) : 0;
+    }
+    return rc;
+}
+
+enum rc
+queue_depths(struct cache *c, enum queue_name queue, size_t max, struct queue_depth *out, size_t *n,
+             int64_t *ring, struct err *err)
+{
+    AUTO(reply) r = NULL;
+    char count[NUMBER_BYTES];
+    size_t found;
+    enum rc rc;
+
+    (void)snprintf(count, sizeof count, "%zu", max);
+    rc = cache_script(c, SCRIPT_queue_depths, 0, 2, (const char *[]){ queue_names[queue], count }, &r, err);
+    if (rc != RC_OK)
+        return rc;
+    found = reply_len(r) > 0 ? (reply_len(r) - 1) / 2 : 0;
+    if (found > max)
+        return err_set(err, RC_PROTOCOL, "Redis gave %zu depths where at most %zu were asked for", found,
+                       max);
+    *ring = found > 0 ? reply_int(reply_at(r, 0)) : 0;
+    for (size_t i = 0; i < found; i++)
+        out[i] = (struct queue_depth){ .integration_id = reply_int(reply_at(r, 1 + 2 * i)),
+                                       .ids = reply_int(reply_at(r, 2 + 2 * i)) };
+    *n = found;
+    return RC_OK;
 }

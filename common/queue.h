@@ -68,5 +68,16 @@ enum rc queue_generation(struct cache *c, int64_t *generation, char run_id[stati
 enum rc queue_reset(struct cache *c, int64_t generation, struct err *err);
 /* Drops the lists of one integration in one queue (0 = of those without), and its place in the ring. */
 enum rc queue_drop(struct cache *c, enum queue_name queue, int64_t integration_id, struct err *err);
+/* Drops all lists of one queue, a slice a round trip: workers wait for none of them for long. */
+enum rc queue_drop_all(struct cache *c, enum queue_name queue, struct err *err);
+
+/* How many ids wait in one queue, for up to `max` of its integrations, those whose turn is next. *ring is how
+ * many integrations have any: more than *n, and the others were not looked at. `out` has `max` places; one
+ * round trip, its cost is `max`. */
+struct queue_depth {
+    int64_t integration_id, ids;
+};
+enum rc queue_depths(struct cache *c, enum queue_name queue, size_t max, struct queue_depth *out, size_t *n,
+                     int64_t *ring, struct err *err);
 
 #endif

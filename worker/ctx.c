@@ -1,4 +1,5 @@
 #include "worker/ctx.h"
+#include "common/batch.h"
 #include "common/log.h"
 #include "worker/wire.h"
 #include <assert.h>
@@ -163,13 +164,18 @@ log_args(struct job_ctx *ctx, const char *unknown, struct db_arg args[static 14]
 
 /* Someone else runs the job now. Seen here, so that the log has it whatever the job does about it. */
 static void
-note_refusal(struct job_ctx *ctx, const struct err *err)
+refused(struct job_ctx *ctx, const struct err *err)
 {
-    if (strcmp(db_sqlstate(ctx->db), "DM409") != 0)
-        return;
     ctx->lost = true;
     ctx_note(ctx, COUNTER_refused_writes, "page", 1);
     log_warn("job.refused", KV_INT("job", ctx->job->id), KV_INT("epoch", ctx->job->epoch), KV_ERR(err));
+}
+
+static void
+note_refusal(struct job_ctx *ctx, const struct err *err)
+{
+    if (strcmp(db_sqlstate(ctx->db), "DM409") == 0)
+        refused(ctx, err);
 }
 
 void
@@ -261,13 +267,34 @@ ctx_flush(struct job_ctx *ctx)
         log_warn("job.counts_lost", KV_INT("job", ctx->job->id), KV_ERR(&err));
 }
 
+/* Before children are enqueued: our row is held, so that who cancels us sees all of them or is seen by us. */
+static enum rc
+own_children(struct job_ctx *ctx, const struct job_spec *specs, size_t n, struct err *err)
+{
+    bool children = false;
+    enum rc rc;
+
+    for (size_t i = 0; i < n; i++)
+        children = children || specs[i].parent_id == ctx->job->id;
+    if (!children)
+        return RC_OK;
+    if ((rc = batch_own(ctx->db, ctx->job, &ctx->cancel, err)) == RC_CONFLICT)
+        refused(ctx, err);
+    if (rc == RC_OK && ctx->cancel)
+        return err_set(err, RC_CONFLICT, "job %" PRId64 " is to be cancelled: it gets no children",
+                       ctx->job->id);
+    return rc;
+}
+
 enum rc
 ctx_enqueue(struct job_ctx *ctx, const struct job_spec *specs, size_t n, struct err *err)
 {
-    struct job_enqueued *more = realloc(ctx->enqueued, (ctx->enqueued_n + n) * sizeof *more);
-    enum rc rc;
+    struct job_enqueued *more;
+    enum rc rc = own_children(ctx, specs, n, err);
 
-    if (more == NULL)
+    if (rc != RC_OK)
+        return rc;
+    if ((more = realloc(ctx->enqueued, (ctx->enqueued_n + n) * sizeof *more)) == NULL)
         return err_set(err, RC_INTERNAL, "no memory for %zu jobs", n);
     ctx->enqueued = more;
     ctx->enqueued_cap = ctx->enqueued_n + n;
@@ -281,5 +308,7 @@ ctx_outcome(const struct job_ctx *ctx, enum rc rc)
 {
     if (ctx->lost)
         return OUTCOME_LOST;
+    if (ctx->cancel && rc == RC_CONFLICT)
+        return OUTCOME_CANCELLED;
     return rc == RC_OK ? OUTCOME_DONE : rc == RC_INVALID ? OUTCOME_DEAD : OUTCOME_RETRY;
 }

@@ -89,10 +89,13 @@ void ctx_flush(struct job_ctx *ctx);
 /* Undoes the open transaction and forgets what was enqueued in it. */
 void ctx_rollback(struct job_ctx *ctx);
 
-/* Enqueues within the open transaction; pushed after ctx_commit() succeeded, forgotten when it did not. */
+/* Enqueues within the open transaction; pushed after ctx_commit() succeeded, forgotten when it did not. With
+ * children of this job among them (parent_id is ours) RC_CONFLICT also when the job is to be cancelled:
+ * nothing was enqueued, roll back and end with ctx_outcome(). */
 enum rc ctx_enqueue(struct job_ctx *ctx, const struct job_spec *specs, size_t n, struct err *err);
 
-/* An error as an outcome: RC_CONFLICT by the fence is LOST, RC_INVALID DEAD, the rest RETRY. */
+/* An error as an outcome: RC_CONFLICT by the fence is LOST, by a cancel CANCELLED, RC_INVALID DEAD, the rest
+ * RETRY. */
 enum outcome ctx_outcome(const struct job_ctx *ctx, enum rc rc);
 
 #endif

@@ -102,6 +102,7 @@ slot_run(struct slot *s, struct job *job)
     s->job = *job;
     *job = (struct job){ 0 };
     s->state = SLOT_BUSY;
+    s->w->tally.started[s->job.queue]++;
     s->busy_since = clock_mono();
     loop_timer_after(s->timer, (int64_t)s->job.timeout_s * 1000);
     log_info("job.started", KV_INT("job", s->job.id), KV_STR("kind", s->job.kind),
@@ -165,6 +166,8 @@ job_ended(struct slot *s, const struct wire_result *r)
     };
     bool bad = r->outcome == OUTCOME_DEAD || r->outcome == OUTCOME_CRASHED || r->outcome == OUTCOME_TIMEOUT;
 
+    s->w->tally.done += r->outcome == OUTCOME_DONE || r->outcome == OUTCOME_CHILDREN;
+    s->w->tally.failed += bad || r->outcome == OUTCOME_RETRY;
     LOG_AT(bad ? LOG_LEVEL_ERROR : LOG_LEVEL_INFO, events[r->outcome], KV_INT("job", s->job.id),
            KV_STR("kind", s->job.kind), KV_INT("epoch", s->job.epoch),
            KV_INT("ms", (clock_mono() - s->busy_since) / 1000),

@@ -55,6 +55,7 @@ check_key(const struct conf *conf, struct err *err)
  * ------------------------------------------------------------------------------------------------ */
 
 static void ask_lock(void *arg);
+static void drain(struct worker *w, const char *why);
 
 static void
 fail(struct worker *w, enum rc rc, const struct err *err)
@@ -166,6 +167,8 @@ on_beat(void *arg, enum rc rc, const struct dbres *res, const struct err *err)
     (void)err;
     if (rc == RC_OK && dbres_rows(res) == 0 && w->id != 0)
         buried(w);
+    else if (rc == RC_OK && dbres_rows(res) > 0 && dbres_bool(res, 0, 0) && w->state == WORKER_ACTIVE)
+        drain(w, "api");
 }
 
 static void
@@ -175,8 +178,10 @@ beat(void *arg)
 
     if (w->id != 0 && dba_is_up(w->db))
         dba_run(w->db, SQL_worker_beat,
-                DB_ARGS(db_i64(w->id), db_text(w->state == WORKER_DRAINING ? "draining" : "active")), on_beat,
-                w);
+                DB_ARGS(db_i64(w->id), db_text(w->state == WORKER_DRAINING ? "draining" : "active"),
+                        db_i64s(w->tally.started, QUEUE_COUNT), db_i64(w->tally.done),
+                        db_i64(w->tally.failed)),
+                on_beat, w);
     counters_send(w->counters, w->db);
     look_for_left(w);
 }
@@ -299,6 +304,20 @@ on_drain_timer(void *arg)
     end_now(w);
 }
 
+/* Takes no more jobs, stops those that run at their next page, and ends. */
+static void
+drain(struct worker *w, const char *why)
+{
+    w->state = WORKER_DRAINING;
+    log_info("worker.draining", KV_INT("worker", w->id), KV_INT("running", slots_in(w, SLOT_BUSY)),
+             KV_STR("why", why));
+    loop_timer_after(w->drain, conf_int(w->conf, "drain-ms"));
+    beat(w);
+    for (int i = 0; i < w->slots_n; i++)
+        slot_stop_job(&w->slots[i]);
+    worker_maybe_end(w);
+}
+
 static void
 on_stop_signal(void *arg)
 {
@@ -309,15 +328,8 @@ on_stop_signal(void *arg)
         end_now(w);
         return;
     }
-    if (w->state == WORKER_ENDED)
-        return;
-    w->state = WORKER_DRAINING;
-    log_info("worker.draining", KV_INT("worker", w->id), KV_INT("running", slots_in(w, SLOT_BUSY)));
-    loop_timer_after(w->drain, conf_int(w->conf, "drain-ms"));
-    beat(w);
-    for (int i = 0; i < w->slots_n; i++)
-        slot_stop_job(&w->slots[i]);
-    worker_maybe_end(w);
+    if (w->state != WORKER_ENDED)
+        drain(w, "signal");
 }
 
 static void

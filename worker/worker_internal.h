@@ -62,7 +62,10 @@ struct worker {
     int64_t id;               /* of our workers row; 0 = not registered */
     bool db_down, cache_down; /* as last logged */
     bool locked;              /* this session holds our advisory lock */
-    enum rc rc;               /* what worker_run() returns */
+    struct {
+        int64_t started[QUEUE_COUNT], done, failed;
+    } tally;    /* since the process began; shown with each beat */
+    enum rc rc; /* what worker_run() returns */
     struct err err;
 
     struct slot *slots;

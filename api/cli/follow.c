@@ -195,8 +195,9 @@ conclude(struct watch *w, const json_t *job, const struct sight *s)
     if (strcmp(s->state, "dead") == 0) {
         (void)fprintf(stderr,
                       "deskmill: job %" PRId64 " (%s) is dead: %s; `deskmill job retry %" PRId64
-                      "` lets it try again\n",
-                      w->id, s->kind, text_clean(json_text_at(job, "error"), clean, sizeof clean), w->id);
+                      "%s` lets it try again\n",
+                      w->id, s->kind, text_clean(json_text_at(job, "error"), clean, sizeof clean), w->id,
+                      json_int_at(job, "children.dead") > 0 ? " --children" : "");
         return END_FAILED;
     }
     if (strcmp(s->state, "cancelled") == 0) {

@@ -100,12 +100,13 @@ style_of(enum show_kind kind, const char *text)
         const char *word;
         enum table_style style;
     } styles[] = {
-        { "running", STYLE_BUSY }, { "queued", STYLE_BUSY },   { "scheduled", STYLE_DIM },
-        { "done", STYLE_GOOD },    { "active", STYLE_GOOD },   { "dead", STYLE_BAD },
-        { "refused", STYLE_BAD },  { "retry", STYLE_BAD },     { "crashed", STYLE_BAD },
-        { "timeout", STYLE_BAD },  { "lost", STYLE_BAD },      { "paused", STYLE_BAD },
-        { "ok", STYLE_GOOD },      { "cancelled", STYLE_DIM }, { "stopped", STYLE_DIM },
-        { "snoozed", STYLE_DIM },  { "drained", STYLE_DIM },
+        { "running", STYLE_BUSY },  { "queued", STYLE_BUSY },   { "scheduled", STYLE_DIM },
+        { "done", STYLE_GOOD },     { "active", STYLE_GOOD },   { "dead", STYLE_BAD },
+        { "refused", STYLE_BAD },   { "retry", STYLE_BAD },     { "crashed", STYLE_BAD },
+        { "timeout", STYLE_BAD },   { "lost", STYLE_BAD },      { "paused", STYLE_BAD },
+        { "ok", STYLE_GOOD },       { "cancelled", STYLE_DIM }, { "stopped", STYLE_DIM },
+        { "snoozed", STYLE_DIM },   { "drained", STYLE_DIM },   { "silent", STYLE_BAD },
+        { "draining", STYLE_BUSY },
     };
 
     for (size_t i = 0; kind == SHOW_STATE && i < COUNT_OF(styles); i++)
@@ -114,8 +115,21 @@ style_of(enum show_kind kind, const char *text)
     return STYLE_PLAIN;
 }
 
+static bool
+is_right(enum show_kind kind)
+{
+    return kind == SHOW_NUMBER || kind == SHOW_SPAN || kind == SHOW_RIGHT;
+}
+
 void
 show_items(struct cli *c, const json_t *items, const struct show_column *columns, size_t n)
+{
+    show_items_to(c, stdout, items, json_array_size(items), columns, n);
+}
+
+void
+show_items_to(struct cli *c, FILE *f, const json_t *items, size_t max, const struct show_column *columns,
+              size_t n)
 {
     struct table_column shape[COLUMNS_MAX];
     AUTO(table) t = NULL;
@@ -123,13 +137,14 @@ show_items(struct cli *c, const json_t *items, const struct show_column *columns
     size_t row;
 
     for (size_t i = 0; i < n; i++)
-        shape[i] =
-            (struct table_column){ .header = columns[i].header,
-                                   .right = columns[i].kind == SHOW_NUMBER || columns[i].kind == SHOW_SPAN,
-                                   .max = columns[i].max };
+        shape[i] = (struct table_column){ .header = columns[i].header,
+                                          .right = is_right(columns[i].kind),
+                                          .max = columns[i].max };
     t = table_create(shape, n);
     json_array_foreach((json_t *)items, row, item)
     {
+        if (row == max)
+            break;
         for (size_t i = 0; i < n; i++) {
             char text[TEXT_MAX];
 
@@ -137,7 +152,7 @@ show_items(struct cli *c, const json_t *items, const struct show_column *columns
             table_cell(t, text, style_of(columns[i].kind, text));
         }
     }
-    table_print(t, stdout, c->colors);
+    table_print(t, f, c->colors);
 }
 
 enum ending

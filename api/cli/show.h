@@ -7,9 +7,11 @@
 #include "api/cli/cli.h"
 #include "common/auto.h" /* COUNT_OF */
 #include "common/buf.h"
+#include <stdio.h>
 
 enum show_kind {
     SHOW_TEXT,
+    SHOW_RIGHT, /* text, at the column's right: an id, or a number that is text already */
     SHOW_NUMBER,
     SHOW_STATE, /* a word with a colour */
     SHOW_WHEN,  /* a moment, with its age */
@@ -35,6 +37,9 @@ enum ending show_list(struct cli *c, struct buf *path, const struct show_column 
                       const char *none);
 /* The same for an answer that is there already. */
 void show_items(struct cli *c, const json_t *items, const struct show_column *columns, size_t n);
+/* The first `max` of them, to `f`. */
+void show_items_to(struct cli *c, FILE *f, const json_t *items, size_t max, const struct show_column *columns,
+                   size_t n);
 /* "name  value" lines; fields that are null are left out. */
 void show_fields(struct cli *c, const json_t *object, const struct show_column *fields, size_t n);
 /* Compact JSON and a newline, on standard output. */

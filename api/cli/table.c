@@ -101,6 +101,29 @@ text_width(const char *s)
     return columns;
 }
 
+size_t
+text_fit(const char *s, size_t columns)
+{
+    size_t at = 0, used = 0;
+
+    while (s[at] != '\0') {
+        int width = 0;
+        size_t n;
+
+        if (s[at] == '\033') {
+            n = strcspn(s + at, "m");
+            at += n + (s[at + n] == 'm');
+            continue;
+        }
+        n = next_char(s + at, &width);
+        if (used + (width < 0 ? 1 : (size_t)width) > columns)
+            break;
+        used += width < 0 ? 1 : (size_t)width;
+        at += n;
+    }
+    return at;
+}
+
 /* Cuts `s` to `max` columns, the last of them an ellipsis. */
 static void
 cut(char *s, size_t max, size_t size)

@@ -36,6 +36,9 @@ void table_print(const struct table *t, FILE *f, bool colors);
 void table_use_utf8(void);
 /* How many columns `s` takes. */
 size_t text_width(const char *s);
+/* How many bytes of `s` fit into so many columns. An escape sequence that begins a style, or ends it, takes
+ * none. */
+size_t text_fit(const char *s, size_t columns);
 /* `s` as it may go to a terminal. Returns `out`. */
 const char *text_clean(const char *s, char *out, size_t size);
 /* The escape that begins a style; "" for STYLE_PLAIN. STYLE_END ends any. */

@@ -3,6 +3,7 @@
 #include "api/enqueue.h"
 #include "api/find.h"
 #include "api/handlers.h"
+#include "api/pause.h"
 #include "api/schedule.h"
 #include "api/vendors.h"
 #include <inttypes.h>
@@ -10,7 +11,7 @@
 #include <string.h>
 
 static const char default_cron[] = "*/15 * * * *";
-enum { TOKEN_MAX = 4096, URL_MAX = 500, RESUME_MAX = 100000 };
+enum { TOKEN_MAX = 4096, URL_MAX = 500 };
 
 enum rc
 route_integrations(struct request *rq, struct answer *an, struct err *err)
@@ -56,6 +57,20 @@ route_integration(struct request *rq, struct answer *an, struct err *err)
         (rc = find_integration(rq->db, "id", request_path(rq, "id"), &of, err)) != RC_OK)
         return rc;
     return show(rq, an, 200, of.id, counts, err);
+}
+
+/* What of it runs, and whether that is all there will be: for who waits after a pause. */
+enum rc
+route_integration_activity(struct request *rq, struct answer *an, struct err *err)
+{
+    AUTO(dbres) res = NULL;
+    struct integration of;
+    enum rc rc;
+
+    if ((rc = find_integration(rq->db, "id", request_path(rq, "id"), &of, err)) != RC_OK ||
+        (rc = db_run(rq->db, SQL_pause_show_integration, DB_ARGS(db_i64(of.id)), &res, err)) != RC_OK)
+        return rc;
+    return answer_row(an, 200, res, 0, err);
 }
 
 /* What POST integrations was given, checked. */
@@ -184,23 +199,21 @@ route_integration_pause(struct request *rq, struct answer *an, struct err *err)
         (rc = find_integration(rq->db, "id", request_path(rq, "id"), &of, err)) != RC_OK ||
         (rc = set_state(rq, of.id, "paused", reason, err)) != RC_OK)
         return rc;
+    for (int q = 0; q < QUEUE_COUNT; q++)
+        pause_drop_ids(rq, (enum queue_name)q, of.id);
     return show(rq, an, 200, of.id, false, err);
 }
 
-/* Workers dropped the ids of its jobs while it was paused: they are pushed again. */
+/* The ids of its jobs were dropped when it was paused: they are pushed again. */
 enum rc
 route_integration_resume(struct request *rq, struct answer *an, struct err *err)
 {
-    AUTO_FREE struct queue_item *items = NULL;
     struct integration of;
-    size_t n = 0;
     enum rc rc;
 
     if ((rc = find_integration(rq->db, "id", request_path(rq, "id"), &of, err)) != RC_OK ||
         (rc = set_state(rq, of.id, "active", NULL, err)) != RC_OK ||
-        (rc = job_queued_items(rq->db, of.id, RESUME_MAX, &items, &n, err)) != RC_OK)
+        (rc = pause_push_ids(rq, NULL, of.id, err)) != RC_OK)
         return rc;
-    push_items(rq, items, n);
-    wake_scheduler(rq);
     return show(rq, an, 200, of.id, false, err);
 }

@@ -3,7 +3,9 @@
 #include "api/enqueue.h"
 #include "api/find.h"
 #include "api/handlers.h"
+#include "common/batch.h"
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const char states[] = "scheduled|queued|running|done|dead|cancelled";
@@ -97,45 +99,57 @@ route_job_add(struct request *rq, struct answer *an, struct err *err)
     return enqueue(rq, an, &spec, integration.id != 0 ? integration.name : NULL, NULL, err);
 }
 
+/* What changed in a batch, told and pushed. */
+static enum rc
+answer_batch(struct request *rq, struct answer *an, int64_t id, struct batch_changed *b, struct err *err)
+{
+    push_items(rq, b->items, b->n);
+    free(b->items);
+    b->items = NULL;
+    return answer_json(an, 202,
+                       json_pack("{s:I, s:s*, s:I, s:I, s:I}", "job", (json_int_t)id, "state",
+                                 b->state[0] != '\0' ? b->state : NULL, "cancelled", (json_int_t)b->ended,
+                                 "ending", (json_int_t)b->running, "retried", (json_int_t)b->retried),
+                       err);
+}
+
 enum rc
 route_job_retry(struct request *rq, struct answer *an, struct err *err)
 {
+    struct batch_changed batch;
     struct job_enqueued job;
+    bool children, cancelled;
     int64_t id;
     enum rc rc;
 
-    if ((rc = request_id(rq, "id", &id, err)) != RC_OK || (rc = job_retry(rq->db, id, &job, err)) != RC_OK)
+    if ((rc = request_id(rq, "id", &id, err)) != RC_OK ||
+        (rc = body_bool_or(rq, "children", false, &children, err)) != RC_OK ||
+        (rc = body_bool_or(rq, "cancelled", false, &cancelled, err)) != RC_OK)
+        return rc;
+    if (cancelled && !children)
+        return err_set(
+            err, RC_INVALID,
+            "cancelled: says which children are meant, so it needs children: true; a cancelled job "
+            "itself is retried without");
+    if (children)
+        return (rc = batch_retry(rq->db, id, cancelled, &batch, err)) == RC_OK
+                   ? answer_batch(rq, an, id, &batch, err)
+                   : rc;
+    if ((rc = job_retry(rq->db, id, &job, err)) != RC_OK)
         return rc;
     push_items(rq, &job.item, 1);
-    return answer_json(an, 202, json_pack("{s:I, s:s}", "job", (json_int_t)id, "state", "queued"), err);
-}
-
-/* The job, its children and the parent that it may set free change together or not at all. */
-static enum rc
-cancel(struct request *rq, int64_t id, bool *ended, struct err *err)
-{
-    AUTO_FREE struct queue_item *items = NULL;
-    size_t n = 0;
-    enum rc rc;
-
-    if ((rc = db_begin(rq->db, err)) != RC_OK ||
-        (rc = job_cancel(rq->db, id, ended, &items, &n, err)) != RC_OK ||
-        (rc = db_commit(rq->db, err)) != RC_OK)
-        return rc; /* dispatch rolls back */
-    push_items(rq, items, n);
-    return RC_OK;
+    return answer_batch(rq, an, id, &(struct batch_changed){ .state = "queued", .retried = 1 }, err);
 }
 
 enum rc
 route_job_cancel(struct request *rq, struct answer *an, struct err *err)
 {
-    bool ended = false;
+    struct batch_changed batch;
     int64_t id;
     enum rc rc;
 
-    if ((rc = request_id(rq, "id", &id, err)) != RC_OK || (rc = cancel(rq, id, &ended, err)) != RC_OK)
+    if ((rc = request_id(rq, "id", &id, err)) != RC_OK ||
+        (rc = batch_cancel(rq->db, id, &batch, err)) != RC_OK)
         return rc;
-    return answer_json(
-        an, 202, json_pack("{s:I, s:s}", "job", (json_int_t)id, "state", ended ? "cancelled" : "running"),
-        err);
+    return answer_batch(rq, an, id, &batch, err);
 }

@@ -2,6 +2,7 @@
  * many ids its lists hold at this moment: fewer for those that workers just took, more where stale ids wait
  * to be dropped. */
 #include "api/handlers.h"
+#include "api/pause.h"
 #include "common/clock.h"
 #include "common/queue.h"
 #include <string.h>
@@ -66,7 +67,8 @@ figures(const struct totals *t, bool redis, int64_t now)
 }
 
 static json_t *
-one_integration(const struct dbres *res, int row, const struct totals *t, bool redis, int64_t now)
+one_integration(const struct dbres *res, int row, const struct totals *t, const struct dbres *pauses,
+                bool redis, int64_t now)
 {
     json_t *j = figures(t, redis, now);
     const char *name = dbres_text(res, row, 2), *state = dbres_text(res, row, 3);
@@ -74,11 +76,15 @@ one_integration(const struct dbres *res, int row, const struct totals *t, bool r
     (void)json_object_set_new(j, "integration_id", integer_or_null(name[0] != '\0', dbres_i64(res, row, 1)));
     (void)json_object_set_new(j, "integration", name[0] != '\0' ? json_string(name) : json_null());
     (void)json_object_set_new(j, "state", state[0] != '\0' ? json_string(state) : json_null());
+    (void)json_object_set_new(
+        j, "paused",
+        name[0] != '\0' ? pause_json(pauses, dbres_text(res, row, 0), dbres_i64(res, row, 1)) : json_null());
     return j;
 }
 
 static json_t *
-one_queue(const struct dbres *res, const char *queue, const int64_t *lens, bool redis)
+one_queue(const struct dbres *res, const char *queue, const int64_t *lens, const struct dbres *pauses,
+          bool redis)
 {
     struct totals sum = { .oldest = DB_NO_TIME };
     json_t *parts = json_array(), *j;
@@ -94,10 +100,11 @@ one_queue(const struct dbres *res, const char *queue, const int64_t *lens, bool 
         if (strcmp(dbres_text(res, i, 0), queue) != 0)
             continue;
         add(&sum, &t);
-        (void)json_array_append_new(parts, one_integration(res, i, &t, redis, now));
+        (void)json_array_append_new(parts, one_integration(res, i, &t, pauses, redis, now));
     }
     j = figures(&sum, redis, now);
     (void)json_object_set_new(j, "queue", json_string(queue));
+    (void)json_object_set_new(j, "paused", pause_json(pauses, queue, 0));
     (void)json_object_set_new(j, "integrations", parts);
     return j;
 }
@@ -106,18 +113,20 @@ enum rc
 route_queues(struct request *rq, struct answer *an, struct err *err)
 {
     AUTO(dbres) res = NULL;
+    AUTO(dbres) pauses = NULL;
     AUTO_FREE int64_t *lens = NULL;
     json_t *items;
     bool redis;
-    enum rc rc = db_run(rq->db, SQL_api_queues, DB_NO_ARGS, &res, err);
+    enum rc rc;
 
-    if (rc != RC_OK)
+    if ((rc = db_run(rq->db, SQL_api_queues, DB_NO_ARGS, &res, err)) != RC_OK ||
+        (rc = db_run(rq->db, SQL_pause_list, DB_NO_ARGS, &pauses, err)) != RC_OK)
         return rc;
     if ((lens = calloc((size_t)dbres_rows(res) + 1, sizeof *lens)) == NULL || (items = json_array()) == NULL)
         return err_set(err, RC_INTERNAL, "no memory");
     redis = redis_lengths(rq, res, lens);
     for (int q = 0; q < QUEUE_COUNT; q++)
-        (void)json_array_append_new(items, one_queue(res, queue_names[q], lens, redis));
+        (void)json_array_append_new(items, one_queue(res, queue_names[q], lens, pauses, redis));
     return answer_json(
         an, 200, json_pack("{s:o, s:n, s:s}", "items", items, "next", "redis", redis ? "up" : "down"), err);
 }

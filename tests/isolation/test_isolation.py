@@ -343,3 +343,52 @@ def test_a_parent_that_comes_to_wait_as_its_last_child_ends_is_woken_once(race):
     ):
         assert sorted(ids(r["parent_unblock"]) + ids(r["child_unblock"])) == ["1"], r.text
         assert [j["state"] for j in r.shown["jobs"]] == ["queued", "done"], r.text
+
+
+# ---- batches ---------------------------------------------------------------------------------------------------------------------------
+
+
+def test_a_cancel_meets_a_parent_that_fans_out(race):
+    """Either the cancel sees the child that was being made, or the parent sees the cancel before it makes one. The cancel goes on until a pass
+    finds nothing, as batch.c does."""
+    cancel = statement("batch_cancel", 1)
+    child = ("INSERT INTO jobs (id, kind, queue, state, origin, max_attempts, timeout_s, parent_id) SELECT 2, 'noop', 'default', 'queued', 'test', 8, 60, 1"
+             " WHERE NOT (SELECT cancel_requested FROM jobs WHERE id = 1)")  # what ctx_enqueue() makes of batch_own's answer
+    for r in race(
+        [worker(1), running(1, 1)],
+        parent=[hold("own", statement("batch_own", 1, 1, 1), takes="job 1"), run("enqueue", child), commit("end")],
+        canceller=[hold("pass", cancel, takes="job 1"), run("again", cancel), run("last", cancel), commit("end")],
+    ):
+        first = r.before("parent_own", "canceller_pass")
+        assert r["parent_own"].rows == [{"cancel_requested": "f" if first else "t"}], r.text
+        late = r["canceller_pass"].waited  # its first pass began before the child was there
+        passes = [["1"], ["2"], []] if late else [["1", "2"] if first else ["1"], [], []]
+        assert [ids(r[f"canceller_{s}"]) for s in ("pass", "again", "last")] == passes, r.text
+        assert [(j["id"], j["state"]) for j in r.shown["jobs"]] == [("1", "running"), *([("2", "cancelled")] if first else [])], r.text
+
+
+def test_children_are_retried_while_their_parent_is_woken(race):
+    """The last child that was under way ends just as a dead one is let loose again: the parent waits for it, or goes on and looks again; it is never
+    left waiting for nobody."""
+
+    for r in race(
+        [worker(1), job(1, "scheduled", run_at=None), running(2, 1, parent_id=1), job(3, "dead", parent_id=1, ended_at="now")],
+        settler=[run("settle", settle(1, 2, "done")), hold("unblock", unblock((), [1]), takes=lambda done: None if "retrier_end" in done else "parent"),
+                 commit("woken")],
+        retrier=[hold("hold", statement("batch_hold", 1), takes="parent"), run("retry", statement("batch_retry", 1, False)), commit("end")],
+    ):
+        up, _, child = r.shown["jobs"]
+        assert child["state"] == "queued" and child["attempt"] == "0", r.text
+        assert up["state"] in ("scheduled", "queued"), r.text
+
+
+def test_children_are_not_retried_behind_a_parent_that_counts_them(race):
+    """A parent that was woken is claimed just then: it is held for the retry and counts afterwards, or the retry sees it run, and refuses."""
+    for r in race(
+        [worker(1), job(1, "queued"), job(2, "dead", parent_id=1, ended_at="now")],
+        claimer=[hold("claim", claim(1, 1), takes="parent"), commit("end")],
+        retrier=[hold("hold", statement("batch_hold", 1), takes="parent"), commit("end")],
+    ):
+        [seen] = r["retrier_hold"].rows
+        assert seen == {"id": "1", "state": "running" if r.before("claimer_claim", "retrier_hold") else "queued"}, r.text
+        assert ids(r["claimer_claim"]) == ["1"], r.text

@@ -56,10 +56,10 @@ def test_each_metric_is_in_the_readme_and_each_of_the_readme_is_there(stack):
 
 
 def test_depths_and_waits_are_those_of_the_rows(stack):
-    """25 tenants, one with a long backlog: the 20 that wait longest have a figure each, the others one together. Counts are exact, beyond ten thousand by Redis."""
+    """25 tenants, one with a long backlog: the 20 that wait longest have a figure each, the others one together. Counts are exact, beyond five thousand by Redis."""
     desks = integrations(stack, 25)
     stack.sql("INSERT INTO jobs (kind, queue, state, origin, max_attempts, timeout_s, integration_id, queued_at)"
-              " SELECT 'noop', 'bulk', 'queued', 'api', 3, 300, %s, now() - interval '1 hour' FROM generate_series(1, 11500)", desks[0])
+              " SELECT 'noop', 'bulk', 'queued', 'api', 3, 300, %s, now() - interval '1 hour' FROM generate_series(1, 6500)", desks[0])
     for n, desk in enumerate(desks[1:]):
         stack.insert_jobs("noop", integration_id=desk, queue="default")
         stack.sql("UPDATE jobs SET queued_at = now() - %s * interval '1 min' WHERE integration_id = %s", 10 + n, desk)
@@ -67,13 +67,13 @@ def test_depths_and_waits_are_those_of_the_rows(stack):
               " FROM generate_series(1, 7)")
     stack.sql("INSERT INTO jobs (kind, queue, state, origin, max_attempts, timeout_s, ended_at) SELECT 'noop', 'live', 'dead', 'api', 3, 300, now() FROM generate_series(1, 3)")
     without = scrape(stack)  # Redis knows of none of them yet
-    assert without["deskmill_queue_depth", "queue=bulk"] == 10001, "at least so many"
+    assert without["deskmill_queue_depth", "queue=bulk"] == 5001, "at least so many"
     assert without["deskmill_queue_depth", "queue=default"] == 24
     stack.scheduler(check_ms=200)
-    stack.wait(lambda: metric(stack, "deskmill_queue_depth", "queue=bulk") == 11500, 30, "the lists are filled")
+    stack.wait(lambda: metric(stack, "deskmill_queue_depth", "queue=bulk") == 6500, 30, "the lists are filled")
     seen = scrape(stack)
     assert seen["deskmill_queue_scheduled", "queue=live"] == 7
-    assert (seen["deskmill_jobs", "state=queued"], seen["deskmill_jobs", "state=scheduled"], seen["deskmill_jobs", "state=dead"]) == (11524, 7, 3)
+    assert (seen["deskmill_jobs", "state=queued"], seen["deskmill_jobs", "state=scheduled"], seen["deskmill_jobs", "state=dead"]) == (6524, 7, 3)
     assert 3600 <= seen["deskmill_queue_oldest_seconds", "queue=bulk"] < 3900
     assert 33 * 60 <= seen["deskmill_queue_oldest_seconds", "queue=default"] < 38 * 60
     assert seen["deskmill_queue_oldest_seconds", "queue=live"] == 0
@@ -164,6 +164,23 @@ def test_work_that_must_wait_is_not_stuck(stack):
     stack.sql("UPDATE counters SET changed_at = now() - interval '1 hour'")
     assert metric(stack, "deskmill_queue_stuck", "queue=default") == 0
     assert not stack.log("queue.stuck")
+
+
+def test_a_paused_queue_is_shown_and_not_stuck(stack):
+    (desk,) = integrations(stack, 1)
+    stack.api(stuck_s=5)
+    stack.sql("INSERT INTO workers (host, pid, slots, version) VALUES ('elsewhere', 1, 2, '0')")
+    stack.insert_jobs("noop", queue="bulk")
+    stack.insert_jobs("noop", queue="live", integration_id=desk)
+    stack.sql("UPDATE jobs SET queued_at = now() - interval '1 hour'")
+
+    def seen():
+        figures = scrape(stack)
+        return [tuple(figures[f"deskmill_queue_{what}", f"queue={q}"] for what in ("paused", "paused_integrations", "stuck")) for q in ("live", "bulk")]
+
+    assert seen() == [(0, 0, 1), (0, 0, 1)]
+    stack.sql("INSERT INTO queue_pauses (queue, integration_id, by) VALUES ('bulk', NULL, 'me'), ('live', %s, 'me')", desk)
+    assert seen() == [(0, 1, 0), (1, 0, 0)]
 
 
 def test_losses_and_refusals_are_counted_and_outlive_everyone(stack):

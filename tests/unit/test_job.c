@@ -351,34 +351,6 @@ a_parent_goes_on_when_its_last_child_has_ended(void **state)
 }
 
 static void
-cancelling_ends_what_waits_and_asks_what_runs(void **state)
-{
-    AUTO_FREE struct queue_item *items = NULL;
-    struct job job = { 0 };
-    struct err err = { 0 };
-    bool now = true;
-    size_t n = 9;
-    int64_t id, kid;
-
-    (void)state;
-    START();
-    id = enqueue("noop", "{}", 0, 0).job_id;
-    assert_int_equal(claim_as(worker, &id, 1, &job), 1);
-    kid = enqueue("noop", "{}", 0, id).job_id;
-    assert_int_equal(job_cancel(db, id, &now, &items, &n, &err), RC_OK);
-    assert_false(now);
-    assert_string_equal(state_of(id), "running");
-    assert_string_equal(state_of(kid), "cancelled");
-    assert_int_equal(value("SELECT count(*) FROM jobs WHERE cancel_requested AND state = 'running'"), 1);
-    settle(&job, OUTCOME_CANCELLED, 0, NULL);
-    free(items);
-    items = NULL;
-    assert_int_equal(job_cancel(db, id, &now, &items, &n, &err), RC_CONFLICT);
-    assert_int_equal(job_cancel(db, 12345, &now, &items, &n, &err), RC_NOT_FOUND);
-    job_fini(&job);
-}
-
-static void
 a_dead_job_can_be_retried_and_a_done_one_cannot(void **state)
 {
     struct job_enqueued out;
@@ -473,7 +445,6 @@ main(void)
     TEST_ONE(the_fence_refuses_an_old_epoch_and_another_owner);
     TEST_TABLE(fates, check_fate);
     TEST_ONE(a_parent_goes_on_when_its_last_child_has_ended);
-    TEST_ONE(cancelling_ends_what_waits_and_asks_what_runs);
     TEST_ONE(a_dead_job_can_be_retried_and_a_done_one_cannot);
     TEST_ONE(the_tenth_loss_without_progress_is_death);
     TEST_ONE(an_attempt_leaves_one_sync_log_row);

@@ -241,6 +241,45 @@ names_are_found(void **state)
     assert_int_equal(queue_by_name("nope"), -1);
 }
 
+static void
+a_whole_queue_is_dropped_and_no_other(void **state)
+{
+    int64_t ids[10];
+
+    (void)state;
+    REDIS_OR_SKIP();
+    for (int64_t integration = 0; integration < 1200; integration++) /* more than one slice */
+        push(integration + 1, integration, QUEUE_BULK, (int)(integration % 3), false);
+    push(5000, 1, QUEUE_DEFAULT, 1, false);
+    assert_int_equal(queue_drop_all(cache, QUEUE_BULK, NULL), RC_OK);
+    assert_int_equal(claim(1, 10, ids), 1);
+    assert_int_equal(ids[0], 5000);
+    push(6000, 7, QUEUE_BULK, 1, false); /* and it can be filled again */
+    assert_int_equal(claim(1, 10, ids), 1);
+    assert_int_equal(ids[0], 6000);
+    assert_int_equal(queue_drop_all(cache, QUEUE_LIVE, NULL), RC_OK);
+}
+
+static void
+depths_are_those_of_the_next_in_turn(void **state)
+{
+    struct queue_depth depths[4];
+    int64_t ring = 0;
+    size_t n = 9;
+
+    (void)state;
+    REDIS_OR_SKIP();
+    assert_int_equal(queue_depths(cache, QUEUE_BULK, 4, depths, &n, &ring, NULL), RC_OK);
+    assert_true(n == 0 && ring == 0);
+    for (int64_t integration = 1; integration <= 6; integration++)
+        for (int64_t id = 0; id < integration; id++)
+            push(100 * integration + id, integration, QUEUE_BULK, (int)(id % 3), false);
+    assert_int_equal(queue_depths(cache, QUEUE_BULK, 4, depths, &n, &ring, NULL), RC_OK);
+    assert_true(n == 4 && ring == 6);
+    for (size_t i = 0; i < n; i++)
+        assert_true(depths[i].integration_id == (int64_t)i + 1 && depths[i].ids == (int64_t)i + 1);
+}
+
 int
 main(void)
 {
@@ -258,6 +297,8 @@ main(void)
     TEST_ONE(a_claim_that_leaves_work_passes_the_wake_up_on);
     TEST_ONE(lengths_sum_the_priorities);
     TEST_ONE(a_reset_drops_the_lists_and_sets_the_generation);
+    TEST_ONE(a_whole_queue_is_dropped_and_no_other);
+    TEST_ONE(depths_are_those_of_the_next_in_turn);
     TEST_ONE(names_are_found);
     failed = TESTS_RUN("queue");
     cache_destroy(cache);

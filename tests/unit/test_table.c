@@ -157,12 +157,35 @@ a_moment_has_its_age(void **state)
     assert_string_equal(when_text(NOW, NOW - 5 * CLOCK_MINUTE, out), "2026-01-01 00:00:00 (in 5m)");
 }
 
+static struct fit_case {
+    const char *name, *text;
+    size_t columns, bytes;
+} fit_cases[] = {
+    { "all of it fits", "abc", 5, 3 },
+    { "just so", "abc", 3, 3 },
+    { "the rest does not", "abcdef", 4, 4 },
+    { "bytes are no columns", "\u00e4\u00f6\u00fc", 2, 4 },
+    { "a wide character needs two", "a\u65e5\u672c", 2, 1 },
+    { "a style takes none", "\033[32mok\033[0m!", 2, 11 },
+    { "a style that is cut short takes none", "a\033[3", 3, 4 },
+    { "nothing fits nowhere", "abc", 0, 0 },
+};
+
+static void
+fits(void **state)
+{
+    const struct fit_case *c = *state;
+
+    assert_int_equal(text_fit(c->text, c->columns), c->bytes);
+}
+
 int
 main(void)
 {
     table_use_utf8();
     TEST_TABLE(table_cases, prints);
     TEST_ONE(colours_do_not_move_columns);
+    TEST_TABLE(fit_cases, fits);
     TEST_TABLE(span_cases, spans);
     TEST_TABLE(number_cases, numbers);
     TEST_TABLE(since_cases, since);

@@ -136,14 +136,16 @@ sum_up(struct job_ctx *ctx, struct err *err)
     }
     if ((rc = ctx_save(ctx, NULL, 0, NULL, err)) != RC_OK)
         return ctx_outcome(ctx, rc);
+    if (ctx->cancel)
+        return OUTCOME_CANCELLED; /* asked while we fanned out: so were the chunks */
     if (n[4] > 0)
-        return OUTCOME_CHILDREN;
+        return OUTCOME_CHILDREN; /* woken too early, or some of them are tried again */
     if (n[2] == 0)
         return OUTCOME_DONE;
     (void)err_set(err, RC_INVALID,
-                  "%" PRId64 " of %" PRId64 " chunks are dead: see `deskmill jobs --parent %" PRId64
-                  "`, retry them with `deskmill job retry ID`, then this one",
-                  n[2], n[0], ctx->job->id);
+                  "%" PRId64 " of %" PRId64 " chunks are dead: `deskmill jobs --parent %" PRId64
+                  " --state dead` says why, `deskmill job retry %" PRId64 " --children` tries them again",
+                  n[2], n[0], ctx->job->id, ctx->job->id);
     return OUTCOME_DEAD;
 }
 

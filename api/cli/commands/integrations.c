@@ -1,5 +1,6 @@
 /* api/cli/commands/integrations.c - help desks. */
 #include "api/cli/client.h"
+#include "api/cli/drain.h"
 #include "api/cli/show.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -234,6 +235,44 @@ resume_it(struct cli *c)
     return end;
 }
 
+static const struct cli_option drain_options[] = {
+    { "reason", "TEXT", "why, for others to read" },
+    DRAIN_OPTIONS,
+    { .name = NULL },
+};
+
+static enum ending
+drain(struct cli *c)
+{
+    json_auto_t *body = json_pack("{s:s*}", "reason", cli_option(c, "reason"));
+    json_auto_t *paused = NULL;
+    json_auto_t *last = NULL;
+    struct buf path = path_begin("/api/v1/integrations");
+    int64_t seconds;
+    enum ending end = drain_timeout(c, &seconds);
+
+    path_segment(&path, cli_word(c, 0));
+    buf_puts(&path, "/pause");
+    if (end == END_OK)
+        end = client_call(c, "POST", path.data, body, &paused);
+    buf_fini(&path);
+    if (end != END_OK)
+        return end;
+    path = path_begin("/api/v1/integrations");
+    path_segment(&path, cli_word(c, 0));
+    buf_puts(&path, "/activity");
+    end = drain_wait(c, path.data, json_text_at(paused, "integration"), "it stays paused", seconds, &last);
+    buf_fini(&path);
+    if (end == END_OK && c->json)
+        show_json(last);
+    else if (end == END_OK)
+        (void)printf(
+            "integration %s is drained: nothing of it runs, and nothing starts until `deskmill integration "
+            "resume %s`\n",
+            json_text_at(paused, "integration"), json_text_at(paused, "integration"));
+    return end;
+}
+
 const struct command command_integration_add = {
     .name = "integration add",
     .words = "ORG/NAME",
@@ -267,4 +306,11 @@ const struct command command_integration_resume = {
     .words = "INTEGRATION",
     .summary = "Let its jobs run again",
     .run = resume_it,
+};
+const struct command command_integration_drain = {
+    .name = "integration drain",
+    .words = "INTEGRATION",
+    .options = drain_options,
+    .summary = "Pause it and wait until nothing of it runs",
+    .run = drain,
 };

@@ -84,7 +84,9 @@ show_human(struct cli *c, const json_t *job)
         { "  done", "children.done", SHOW_TEXT, 0 },
         { "  running", "children.running", SHOW_TEXT, 0 },
         { "  queued", "children.queued", SHOW_TEXT, 0 },
+        { "  scheduled", "children.scheduled", SHOW_TEXT, 0 },
         { "  dead", "children.dead", SHOW_TEXT, 0 },
+        { "  cancelled", "children.cancelled", SHOW_TEXT, 0 },
         { "  in all", "children.progress", SHOW_JSON, 0 },
     };
     static const struct show_column attempts[] = {
@@ -103,12 +105,12 @@ show_human(struct cli *c, const json_t *job)
 }
 
 static enum ending
-call(struct cli *c, const char *method, int64_t id, const char *tail, json_t **out)
+call(struct cli *c, const char *method, int64_t id, const char *tail, const json_t *body, json_t **out)
 {
     char path[64];
 
     (void)snprintf(path, sizeof path, "/api/v1/jobs/%" PRId64 "%s", id, tail);
-    return client_call(c, method, path, NULL, out);
+    return client_call(c, method, path, body, out);
 }
 
 static const struct cli_option show_options[] = {
@@ -125,7 +127,7 @@ show(struct cli *c)
 
     if (!job_id(c, &id))
         return END_USAGE;
-    end = cli_flag(c, "follow") ? follow_job(c, id, &job) : call(c, "GET", id, "", &job);
+    end = cli_flag(c, "follow") ? follow_job(c, id, &job) : call(c, "GET", id, "", NULL, &job);
     if (job == NULL)
         return end;
     if (c->json)
@@ -135,8 +137,41 @@ show(struct cli *c)
     return end;
 }
 
+static const struct cli_option retry_options[] = {
+    { "children", NULL, "everything dead below it too; the job waits for them again" },
+    { "cancelled", NULL, "with --children: what was cancelled there as well" },
+    { .name = NULL },
+};
+
 static enum ending
-change(struct cli *c, const char *tail, const char *said)
+retry(struct cli *c)
+{
+    bool children = cli_flag(c, "children"), cancelled = cli_flag(c, "cancelled");
+    json_auto_t *body = json_pack("{s:b, s:b}", "children", children, "cancelled", cancelled);
+    json_auto_t *answer = NULL;
+    int64_t id;
+    enum ending end;
+
+    if (!job_id(c, &id))
+        return END_USAGE;
+    if (cancelled && !children)
+        return cli_usage(
+            "--cancelled: says which children are meant, so it needs --children; a cancelled job "
+            "itself is retried without");
+    if ((end = call(c, "POST", id, "/retry", body, &answer)) != END_OK)
+        return end;
+    if (c->json)
+        show_json(answer);
+    else if (strcmp(json_text_at(answer, "state"), "scheduled") == 0)
+        (void)printf("%" PRId64 " jobs wait again, job %" PRId64 " for those below it\n",
+                     json_int_at(answer, "retried"), id);
+    else
+        (void)printf("job %" PRId64 " is queued again\n", id);
+    return END_OK;
+}
+
+static enum ending
+cancel(struct cli *c)
 {
     json_auto_t *answer = NULL;
     int64_t id;
@@ -144,27 +179,21 @@ change(struct cli *c, const char *tail, const char *said)
 
     if (!job_id(c, &id))
         return END_USAGE;
-    if ((end = call(c, "POST", id, tail, &answer)) != END_OK)
+    if ((end = call(c, "POST", id, "/cancel", NULL, &answer)) != END_OK)
         return end;
-    if (c->json)
+    if (c->json) {
         show_json(answer);
-    else if (strcmp(json_text_at(answer, "state"), "running") == 0)
-        (void)printf("job %" PRId64 " runs; it ends at its next page\n", id);
-    else
-        (void)printf("job %" PRId64 " %s\n", id, said);
+        return END_OK;
+    }
+    if (json_int_at(answer, "cancelled") > 1)
+        (void)printf("%" PRId64 " jobs are cancelled\n", json_int_at(answer, "cancelled"));
+    else if (json_int_at(answer, "cancelled") == 1 && json_int_at(answer, "ending") == 0)
+        (void)printf("job %" PRId64 " is cancelled\n", id);
+    if (json_int_at(answer, "ending") > 1)
+        (void)printf("%" PRId64 " jobs run; they end at their next page\n", json_int_at(answer, "ending"));
+    else if (json_int_at(answer, "ending") == 1)
+        (void)printf("%s\n", "one job runs; it ends at its next page");
     return END_OK;
-}
-
-static enum ending
-retry(struct cli *c)
-{
-    return change(c, "/retry", "is queued again");
-}
-
-static enum ending
-cancel(struct cli *c)
-{
-    return change(c, "/cancel", "is cancelled");
 }
 
 static const struct cli_option enqueue_options[] = {
@@ -225,7 +254,11 @@ const struct command command_job_show = {
 const struct command command_job_retry = {
     .name = "job retry",
     .words = "ID",
+    .options = retry_options,
     .summary = "Let a dead or cancelled job try again",
+    .more =
+        "With --children this is how a backfill with dead chunks goes on: they try again from where each of them stopped,\n"
+        "with fresh attempts, and the backfill waits for them.",
     .run = retry,
 };
 const struct command command_job_cancel = {

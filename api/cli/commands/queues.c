@@ -1,5 +1,6 @@
 /* api/cli/commands/queues.c - the state of the whole: queues, workers, what is missing. */
 #include "api/cli/client.h"
+#include "api/cli/drain.h"
 #include "api/cli/show.h"
 #include "api/cli/table.h"
 #include <inttypes.h>
@@ -13,6 +14,14 @@ static const struct show_column queue_columns[] = {
     { "SCHEDULED", "scheduled", SHOW_NUMBER, 0 }, { "STATE", "state", SHOW_STATE, 0 },
 };
 
+/* What holds it back comes before what its integration is. */
+static void
+set_state(json_t *row)
+{
+    if (json_at(row, "paused") != NULL)
+        (void)json_object_set_new(row, "state", json_string("paused"));
+}
+
 /* Each queue's own row, then those of its integrations. */
 static json_t *
 flatten(const json_t *queues)
@@ -22,9 +31,11 @@ flatten(const json_t *queues)
 
     json_array_foreach((json_t *)queues, i, queue)
     {
+        set_state(queue);
         (void)json_array_append(rows, queue);
         json_array_foreach(json_object_get(queue, "integrations"), k, part)
         {
+            set_state(part);
             (void)json_object_set_new(part, "queue", json_string("  "));
             if (json_at(part, "integration") == NULL)
                 (void)json_object_set_new(part, "integration", json_string("(none)"));
@@ -71,6 +82,8 @@ workers(struct cli *c)
         { "ALIVE", "alive", SHOW_TEXT, 0 },
         { "RUNNING", "running", SHOW_NUMBER, 0 },
         { "SLOTS", "slots", SHOW_NUMBER, 0 },
+        { "DONE", "done", SHOW_NUMBER, 0 },
+        { "FAILED", "failed", SHOW_NUMBER, 0 },
         { "VERSION", "version", SHOW_TEXT, 0 },
         { "STARTED", "started_at", SHOW_WHEN, 0 },
         { "LAST BEAT", "beat_at", SHOW_WHEN, 0 },
@@ -81,6 +94,40 @@ workers(struct cli *c)
     path_query(&path, "state", cli_option(c, "state"));
     end = show_list(c, &path, columns, COUNT_OF(columns), "No such worker: deskmill-worker starts one.");
     buf_fini(&path);
+    return end;
+}
+
+static const struct cli_option drain_options[] = { DRAIN_OPTIONS, { .name = NULL } };
+
+static enum ending
+drain_worker(struct cli *c)
+{
+    const char *id = cli_word(c, 0);
+    json_auto_t *asked = NULL;
+    json_auto_t *last = NULL;
+    struct buf path;
+    char what[64];
+    int64_t seconds;
+    enum ending end = drain_timeout(c, &seconds);
+
+    if (end != END_OK)
+        return end;
+    if (id[0] == '\0' || strlen(id) > 18 || id[strspn(id, "0123456789")] != '\0')
+        return cli_usage("ID: %s is not a worker's number; `deskmill workers` shows them", id);
+    (void)snprintf(what, sizeof what, "worker %s", id);
+    path = path_begin("/api/v1/workers");
+    path_segment(&path, id);
+    buf_puts(&path, "/drain");
+    if ((end = client_call(c, "POST", path.data, NULL, &asked)) == END_OK) {
+        path.data[path.len - strlen("/drain")] = '\0';
+        end = drain_wait(c, path.data, what, "it goes on draining", seconds, &last);
+    }
+    buf_fini(&path);
+    if (end == END_OK && c->json)
+        show_json(last);
+    else if (end == END_OK)
+        (void)printf("%s has %s; what it had not finished goes on elsewhere\n", what,
+                     strcmp(json_text_at(last, "state"), "dead") == 0 ? "died" : "ended");
     return end;
 }
 
@@ -137,6 +184,16 @@ const struct command command_workers = {
     .options = worker_options,
     .summary = "List worker processes",
     .run = workers,
+};
+const struct command command_worker_drain = {
+    .name = "worker drain",
+    .words = "ID",
+    .options = drain_options,
+    .summary = "Let a worker end as SIGTERM would, and wait for it",
+    .run = drain_worker,
+    .more =
+        "It takes no more jobs; those it runs stop at their next page, keep their place and go on elsewhere, and\n"
+        "no attempt is charged. Whoever started it may start it again.",
 };
 const struct command command_status = {
     .name = "status",
