@@ -90,7 +90,8 @@ pool_grow(struct pool *p, const struct conf *conf, struct err *err)
     const struct db_options o = { .app_name = "deskmill-api",
                                   .connect_timeout_ms = CONNECT_MS,
                                   .statement_timeout_ms = STATEMENT_MS,
-                                  .lock_timeout_ms = LOCK_MS };
+                                  .lock_timeout_ms = LOCK_MS,
+                                  .by_index = true };
     struct session *s = calloc(1, sizeof *s);
     enum rc rc;
 

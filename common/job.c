@@ -151,12 +151,12 @@ enqueue_columns(struct db *d, const struct spec_columns *c, struct job_enqueued 
 
     if (rc != RC_OK)
         return rc;
-    for (int row = 0; row < dbres_rows(res); row++) {
-        size_t i = (size_t)dbres_i64(res, row, 0) - 1;
+    for (size_t i = 0; i < c->n; i++) {
+        int row = (int)i;
 
-        out[i] = (struct job_enqueued){ .job_id = dbres_i64(res, row, 1),
-                                        .created = !dbres_null(res, row, 1),
-                                        .queued = dbres_bool(res, row, 2) };
+        out[i] = (struct job_enqueued){ .job_id = dbres_i64(res, row, 0),
+                                        .created = !dbres_null(res, row, 0),
+                                        .queued = dbres_bool(res, row, 1) };
         out[i].item = (struct queue_item){ .job_id = out[i].job_id,
                                            .integration_id = c->integration_id[i],
                                            .queue = (enum queue_name)queue_by_name(c->queue[i]),
@@ -228,13 +228,14 @@ copy_or_null(const struct dbres *r, int row, int col)
 }
 
 enum rc
-job_read(const struct dbres *r, int row, int64_t worker_id, struct job *out, struct err *err)
+job_read(const struct dbres *r, int row, int64_t worker_id, int64_t batch, struct job *out, struct err *err)
 {
     int queue = queue_by_name(dbres_text(r, row, 3));
     struct job j = {
         .id = dbres_i64(r, row, 0),
         .epoch = (int32_t)dbres_i64(r, row, 1),
         .worker_id = worker_id,
+        .batch = batch,
         .kind = copy_or_null(r, row, 2),
         .queue = queue < 0 ? QUEUE_DEFAULT : (enum queue_name)queue,
         .priority = (int)dbres_i64(r, row, 4),
@@ -261,10 +262,10 @@ job_read(const struct dbres *r, int row, int64_t worker_id, struct job *out, str
 /* ---- settling
  * ----------------------------------------------------------------------------------------------- */
 
-enum { SETTLE_ARGS = 10 };
+enum { SETTLE_ARGS = 11 };
 struct settle_args {
     size_t n;
-    int64_t *ids, *epochs, *run_at;
+    int64_t *ids, *epochs, *run_at, *over;
     const char **states, **outcomes, **errors;
     char **own_errors; /* the same texts, to be freed */
     bool *charged, *crashed, *touched;
@@ -281,6 +282,7 @@ settle_args_destroy(struct settle_args *a)
     free(a->ids);
     free(a->epochs);
     free(a->run_at);
+    free(a->over);
     free(a->states);
     free(a->outcomes);
     free(a->errors);
@@ -354,14 +356,16 @@ settle_args_alloc(struct settle_args *a, size_t n)
 }
 
 enum rc
-settle_args_create(int64_t worker_id, const struct settlement *s, size_t n, struct settle_args **out,
-                   struct err *err)
+settle_args_create(int64_t worker_id, const struct settlement *s, size_t n, const int64_t *over,
+                   size_t over_n, struct settle_args **out, struct err *err)
 {
     AUTO(settle_args) a = calloc(1, sizeof *a);
 
     assert(n > 0);
-    if (a == NULL || !settle_args_alloc(a, n))
+    if (a == NULL || !settle_args_alloc(a, n) || (a->over = calloc(over_n + 1, sizeof *a->over)) == NULL)
         return err_set(err, RC_INTERNAL, "no memory");
+    for (size_t i = 0; i < over_n; i++)
+        a->over[i] = over[i];
     for (size_t i = 0; i < n; i++) {
         struct fate f = fate_of(&s[i]);
 
@@ -376,10 +380,11 @@ settle_args_create(int64_t worker_id, const struct settlement *s, size_t n, stru
         a->touched[i] = s[i].touched;
     }
     memcpy(a->args,
-           (struct db_arg[SETTLE_ARGS]){
-               db_i64(worker_id), db_i64s(a->ids, n), db_i64s(a->epochs, n), db_texts(a->states, n),
-               db_bools(a->charged, n), db_bools(a->crashed, n), db_times(a->run_at, n),
-               db_texts(a->errors, n), db_texts(a->outcomes, n), db_bools(a->touched, n) },
+           (struct db_arg[SETTLE_ARGS]){ db_i64(worker_id), db_i64s(a->ids, n), db_i64s(a->epochs, n),
+                                         db_texts(a->states, n), db_bools(a->charged, n),
+                                         db_bools(a->crashed, n), db_times(a->run_at, n),
+                                         db_texts(a->errors, n), db_texts(a->outcomes, n),
+                                         db_bools(a->touched, n), db_i64s(a->over, over_n) },
            sizeof a->args);
     *out = TAKE(a);
     return RC_OK;

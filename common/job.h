@@ -58,6 +58,7 @@ struct job {
     int64_t id;
     int32_t epoch;
     int64_t worker_id;
+    int64_t batch;          /* the worker's number for what it claimed together with it */
     int64_t integration_id; /* 0 = none */
     int64_t parent_id;
     int attempt, max_attempts, crashes, timeout_s;
@@ -71,7 +72,8 @@ struct job {
 };
 void job_fini(struct job *j);
 /* Row `row` of job_claim's result. */
-enum rc job_read(const struct dbres *r, int row, int64_t worker_id, struct job *out, struct err *err);
+enum rc job_read(const struct dbres *r, int row, int64_t worker_id, int64_t batch, struct job *out,
+                 struct err *err);
 
 /* How an attempt ended, and where its job goes. */
 enum outcome {
@@ -97,13 +99,13 @@ struct settlement {
     const char *error; /* or NULL */
     bool touched;      /* it touched a vendor: it leaves a sync_log row */
 };
-/* The arguments of job_settle for n settlements (none of them OUTCOME_LOST), as arrays. Retries get their
- * backoff here. */
+/* The arguments of job_settle for n settlements (none of them OUTCOME_LOST), as arrays, and of the batches
+ * that are over with them. Retries get their backoff here. */
 struct settle_args;
 void settle_args_destroy(struct settle_args *a);
 AUTO_DEFINE(settle_args)
-enum rc settle_args_create(int64_t worker_id, const struct settlement *s, size_t n, struct settle_args **out,
-                           struct err *err);
+enum rc settle_args_create(int64_t worker_id, const struct settlement *s, size_t n, const int64_t *over,
+                           size_t over_n, struct settle_args **out, struct err *err);
 const struct db_arg *settle_args_get(const struct settle_args *a, size_t *n);
 
 /* Rows of job_unblock, job_settle (those that went back to queued), job_promote, job_reap ...: columns id,

@@ -31,7 +31,8 @@ static const struct kind_arg {
     { "issue_backfill", "to", ARG_TIME, true, 0 }, { "issue_chunk", "from", ARG_TIME, true, 0 },
     { "issue_chunk", "to", ARG_TIME, true, 0 },    { "noop", "sleep_ms", ARG_INT, false, 300000 },
     { "noop", "fail", ARG_TEXT, false, 200 },      { "noop", "lock", ARG_TEXT, false, 100 },
-    { "noop", "stamp", ARG_BOOL, false, 0 },
+    { "noop", "stamp", ARG_BOOL, false, 0 },       { "noop", "since_us", ARG_INT, false, INT64_MAX },
+    { "noop", "pad", ARG_TEXT, false, 100000 },
 };
 
 enum { MAX_ARGS = 8, KEY_MAX = 512 };

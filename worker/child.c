@@ -1,4 +1,5 @@
 #include "worker/child.h"
+#include "common/clock.h"
 #include "common/log.h"
 #include "worker/ctx.h"
 #include "worker/jobs.h"
@@ -14,6 +15,7 @@ enum { CONTROL_FD = 3, CACHE_TIMEOUT_MS = 2000 };
 
 struct child {
     const struct conf *conf;
+    struct lane *lane;
     struct db *db;
     struct cache *cache;
 };
@@ -64,7 +66,7 @@ run_job(struct child *c, const struct job *j, struct wire_result *result)
     if (rc == RC_OK && run == NULL)
         rc = err_set(&err, RC_INVALID, "this worker does not know the kind %s", j->kind);
     if (rc == RC_OK)
-        rc = ctx_init(&ctx, j, c->conf, c->db, c->cache, CONTROL_FD, &err);
+        rc = ctx_init(&ctx, j, c->conf, c->db, c->cache, c->lane, &err);
     if (rc == RC_OK)
         result->outcome = run(&ctx, args, &err);
     else
@@ -79,9 +81,9 @@ run_job(struct child *c, const struct job *j, struct wire_result *result)
 }
 
 _Noreturn void
-child_run(const struct conf *conf, int fd)
+child_run(const struct conf *conf, int fd, struct lane *lane)
 {
-    struct child c = { .conf = conf };
+    struct child c = { .conf = conf, .lane = lane };
     int64_t jobs = conf_int(conf, "child-jobs");
     struct err err = { 0 };
 
@@ -90,16 +92,22 @@ child_run(const struct conf *conf, int fd)
         struct wire_result result = { 0 };
         struct job job = { 0 };
         enum wire_type type;
+        int64_t start;
 
-        if (wire_receive(CONTROL_FD, true, &type, &job, NULL, &err) != RC_OK || type == WIRE_END)
+        if (wire_receive_job(CONTROL_FD, true, &type, &job, &result.number, &err) != RC_OK ||
+            type == WIRE_END)
             break;
-        if (type != WIRE_JOB)
-            continue; /* a stop that came as its job ended */
+        if (!lane_begin(lane, result.number)) {
+            job_fini(&job);
+            continue;
+        }
+        start = clock_mono();
         log_set_job(job.id);
         run_job(&c, &job, &result);
         log_set_job(0);
         job_fini(&job);
         jobs--;
+        result.us = clock_mono() - start;
         if (wire_send_result(CONTROL_FD, &result, &err) != RC_OK)
             break;
     }

@@ -8,8 +8,9 @@
 #define DESKMILL_WORKER_CHILD_H
 
 #include "common/conf.h"
+#include "worker/lane.h"
 
 /* Called in the fresh child: closes what it inherited but for `fd`, and never returns. */
-_Noreturn void child_run(const struct conf *conf, int fd);
+_Noreturn void child_run(const struct conf *conf, int fd, struct lane *lane);
 
 #endif

@@ -1,7 +1,7 @@
 /* worker/claim.c - getting jobs: ids from Redis, or from the rows themselves while Redis is away; then one
  * conditional update that makes them ours.
  *
- * One claim is under way at a time. It asks for as many jobs as there are idle slots. When it comes back
+ * One claim is under way at a time. It asks for as many jobs as the slots have room for. When it comes back
  * short, nothing is left to take: the worker blocks on the wake-up key. The block is bounded, so that a token
  * lost with a Redis costs seconds, not for ever.
  *
@@ -9,7 +9,8 @@
  * `queued` again under the old epoch, and the child that runs it is refused by the fence, whose commit would
  * have carried the claim to the disk with it (the log is written in order). Whoever claims next gets the same
  * epoch, but not the same owner; and if that is us again, the row is once more just what our child takes it
- * to be: start_jobs() leaves it to that child. */
+ * to be: take_jobs() leaves it to that child. */
+#include "common/clock.h"
 #include "common/log.h"
 #include "common/queue.h"
 #include "worker/worker_internal.h"
@@ -22,7 +23,7 @@ static bool
 may_claim(const struct worker *w)
 {
     return w->state == WORKER_ACTIVE && w->locked && !w->claiming && (!w->waiting || w->left) &&
-           slots_in(w, SLOT_IDLE) > 0;
+           slots_want(w) > 0;
 }
 
 static void
@@ -47,21 +48,14 @@ wait_for_work(struct worker *w)
     queue_wait_async(w->wait_cache, WAIT_S, on_wake, w);
 }
 
-static struct slot *
-idle_slot(struct worker *w)
-{
-    for (int i = 0; i < w->slots_n; i++)
-        if (w->slots[i].state == SLOT_IDLE)
-            return &w->slots[i];
-    return NULL;
-}
-
 /* The claim is over. Ask again if it brought all that was asked for; if not, there is nothing left to take.
  */
 static void
 claim_over(struct worker *w)
 {
     w->claiming = false;
+    log_debug("claim.over", KV_INT("wanted", w->wanted), KV_INT("got", w->got),
+              KV_INT("us", clock_mono() - w->claimed_at), KV_INT("job_us", w->job_us));
     worker_maybe_end(w);
     if (w->got >= w->wanted)
         claim_more(w);
@@ -69,39 +63,49 @@ claim_over(struct worker *w)
         wait_for_work(w);
 }
 
+/* A job of a batch that a crash of Postgres undid is ours still, in a slot, or ended and not yet written
+ * back. It belongs to the new batch from now on: the row of the old one is gone. */
 static bool
-runs_already(const struct worker *w, const struct job *job)
+move_to_batch(struct worker *w, const struct job *job)
 {
-    for (int i = 0; i < w->slots_n; i++)
-        if (w->slots[i].state == SLOT_BUSY && w->slots[i].job.id == job->id &&
-            w->slots[i].job.epoch == job->epoch && w->slots[i].job.worker_id == job->worker_id)
-            return true;
-    return false;
+    struct job *held = slots_find(w, job->id);
+
+    for (size_t i = 0; i < w->ended_n && held == NULL; i++)
+        if (w->ended[i].job.id == job->id)
+            held = &w->ended[i].job;
+    if (held == NULL || held->epoch != job->epoch || held->worker_id != job->worker_id)
+        return false;
+    batches_drop(&w->batches, held->batch);
+    held->batch = job->batch;
+    return true;
 }
 
 static void
-start_jobs(struct worker *w, const struct dbres *res)
+take_job(struct worker *w, struct job *job)
+{
+    if (batches_oldest(&w->batches) <= w->undone && move_to_batch(w, job))
+        job_fini(job);
+    else
+        slots_give(w, job);
+}
+
+static void
+take_jobs(struct worker *w, int64_t batch, const struct dbres *res)
 {
     struct err err = { 0 };
 
+    if (dbres_rows(res) == 0)
+        return;
+    (void)batches_open(&w->batches, batch, dbres_rows(res));
     for (int row = 0; row < dbres_rows(res); row++) {
-        struct slot *s = idle_slot(w);
         struct job job;
 
-        if (job_read(res, row, w->id, &job, &err) != RC_OK) {
+        if (job_read(res, row, w->id, batch, &job, &err) != RC_OK) { /* the lease will take it back */
             log_error("job.unreadable", KV_ERR(&err));
             continue;
         }
-        if (runs_already(w, &job)) {
-            job_fini(&job);
-            continue;
-        }
         counters_add(w->counters, COUNTER_claims, queue_names[job.queue], "", 1);
-        if (s != NULL && w->state == WORKER_ACTIVE) {
-            slot_run(s, &job);
-        } else { /* a drain began, or a child died, while the claim was on its way: it goes straight back */
-            settle_add(w, &job, &(struct wire_result){ .outcome = OUTCOME_DRAINED });
-        }
+        take_job(w, &job);
     }
 }
 
@@ -111,6 +115,7 @@ static void claim_rows(struct worker *w, const int64_t *ids, size_t n);
  * key. */
 struct claim {
     struct worker *w;
+    int64_t batch;
     size_t n;
     int64_t ids[];
 };
@@ -122,7 +127,7 @@ on_claimed(void *arg, enum rc rc, const struct dbres *res, const struct err *err
     struct worker *w = c->w;
 
     if (rc == RC_OK)
-        start_jobs(w, res);
+        take_jobs(w, c->batch, res);
     if (rc == RC_OK && (size_t)dbres_rows(res) < c->n)
         dba_run(w->db, SQL_kind_note, DB_ARGS(db_i64s(c->ids, c->n), db_texts(w->kinds, w->kinds_n)), NULL,
                 NULL);
@@ -149,8 +154,10 @@ claim_rows(struct worker *w, const int64_t *ids, size_t n)
     w->claims++;
     c->w = w;
     c->n = n;
+    c->batch = ++w->batch;
     memcpy(c->ids, ids, n * sizeof c->ids[0]);
-    dba_run(w->db, SQL_job_claim, DB_ARGS(db_i64(w->id), db_i64s(c->ids, n), db_texts(w->kinds, w->kinds_n)),
+    dba_run(w->db, SQL_job_claim,
+            DB_ARGS(db_i64(w->id), db_i64s(c->ids, n), db_texts(w->kinds, w->kinds_n), db_i64(c->batch)),
             on_claimed, c);
 }
 
@@ -180,7 +187,7 @@ on_rows(void *arg, enum rc rc, const struct dbres *res, const struct err *err)
 
     w->got = rc == RC_OK ? dbres_rows(res) : 0;
     if (rc == RC_OK)
-        start_jobs(w, res);
+        take_jobs(w, w->batch, res);
     else if (rc != RC_CONFLICT) /* a race for a lock key: the next scan sees who won */
         log_warn("claim.failed", KV_ERR(err));
     claim_over(w);
@@ -211,8 +218,9 @@ claim_more(struct worker *w)
 {
     if (!may_claim(w) || !dba_is_up(w->db))
         return;
-    w->wanted = slots_in(w, SLOT_IDLE);
+    w->wanted = slots_want(w);
     w->claiming = true;
+    w->claimed_at = clock_mono();
     w->was_left = w->left && (w->waiting || !w->was_left);
     if (w->was_left)
         dba_run(w->db, SQL_kind_find, DB_ARGS(db_texts(w->kinds, w->kinds_n), db_i64(w->wanted)), on_left, w);
@@ -220,7 +228,8 @@ claim_more(struct worker *w)
         queue_claim_async(w->cache, w->id, w->wanted, on_ids, w);
     else
         dba_run(w->db, SQL_job_claim_rows,
-                DB_ARGS(db_i64(w->id), db_i64(w->wanted), db_texts(w->kinds, w->kinds_n)), on_rows, w);
+                DB_ARGS(db_i64(w->id), db_i64(w->wanted), db_texts(w->kinds, w->kinds_n), db_i64(++w->batch)),
+                on_rows, w);
 }
 
 /* Redis came or went. Without it the rows are scanned, four times a second; that is the only polling there

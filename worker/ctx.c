@@ -1,7 +1,6 @@
 #include "worker/ctx.h"
 #include "common/batch.h"
 #include "common/log.h"
-#include "worker/wire.h"
 #include <assert.h>
 #include <stddef.h>
 #include <stdlib.h>
@@ -46,13 +45,13 @@ read_progress(struct job_ctx *ctx, const char *text, struct err *err)
 
 enum rc
 ctx_init(struct job_ctx *ctx, const struct job *job, const struct conf *conf, struct db *db,
-         struct cache *cache, int control_fd, struct err *err)
+         struct cache *cache, const struct lane *lane, struct err *err)
 {
     *ctx = (struct job_ctx){ .job = job,
                              .conf = conf,
                              .db = db,
                              .cache = cache,
-                             .control_fd = control_fd,
+                             .lane = lane,
                              .window_from = DB_NO_TIME,
                              .window_to = DB_NO_TIME };
     if (job->checkpoint != NULL &&
@@ -93,18 +92,13 @@ ctx_fini(struct job_ctx *ctx)
 bool
 ctx_stop(struct job_ctx *ctx, enum outcome *why)
 {
-    enum wire_type type = WIRE_NOTHING;
+    bool stopped = ctx->lane != NULL && lane_stopped(ctx->lane);
 
-    if (ctx->control_fd >= 0 && !ctx->draining) {
-        if (wire_receive(ctx->control_fd, false, &type, NULL, NULL, NULL) != RC_OK || type == WIRE_END)
-            _exit(EXIT_FAILURE); /* the parent is gone: whatever we would still do, nobody waits for it */
-        ctx->draining = type == WIRE_STOP;
-    }
     if (ctx->cancel)
         *why = OUTCOME_CANCELLED;
-    else if (ctx->draining)
+    else if (stopped)
         *why = OUTCOME_DRAINED;
-    return ctx->cancel || ctx->draining;
+    return ctx->cancel || stopped;
 }
 
 void

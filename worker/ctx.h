@@ -19,6 +19,7 @@
 #include "common/db.h"
 #include "common/job.h"
 #include "common/json.h"
+#include "worker/lane.h"
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -32,8 +33,8 @@ struct job_ctx {
     const struct job *job;
     const struct conf *conf;
     struct db *db;
-    struct cache *cache; /* for budgets and for pushing what was enqueued; may be down */
-    int control_fd;      /* the parent: readable when it wants us to stop, at its end when it is gone */
+    struct cache *cache;     /* for budgets and for pushing what was enqueued; may be down */
+    const struct lane *lane; /* says when the parent wants us to stop; NULL = never */
     json_t
         *checkpoint; /* owned; NULL at first: the last one committed. Written with every fenced transaction */
     json_t *extra_progress;         /* owned; merged into jobs.progress; NULL = nothing */
@@ -44,7 +45,6 @@ struct job_ctx {
     bool touched;                   /* a vendor was called */
     bool cancel;                    /* the last fence said that someone wants the job cancelled */
     bool lost;                      /* a fence refused: no longer ours; nothing more of this attempt counts */
-    bool draining;                  /* the parent asked us to stop at the next page */
     bool unsaved;                   /* something was counted since the last commit */
     int64_t snooze_ms;              /* with OUTCOME_SNOOZE */
     struct counters *counters;      /* owned; of this attempt, written at its end; NULL = nothing */
@@ -55,11 +55,11 @@ struct job_ctx {
 typedef enum outcome (*job_run_fn)(struct job_ctx *ctx, const json_t *args, struct err *err);
 
 enum rc ctx_init(struct job_ctx *ctx, const struct job *job, const struct conf *conf, struct db *db,
-                 struct cache *cache, int control_fd, struct err *err);
+                 struct cache *cache, const struct lane *lane, struct err *err);
 void ctx_fini(struct job_ctx *ctx);
 
 /* Between pages: false = go on; true = end now with *why (OUTCOME_DRAINED when the parent asked,
- * OUTCOME_CANCELLED when a fence said so). If the parent is gone, the process ends here. */
+ * OUTCOME_CANCELLED when a fence said so). */
 bool ctx_stop(struct job_ctx *ctx, enum outcome *why);
 
 /* Adds to attempt and total. */

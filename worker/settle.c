@@ -1,13 +1,14 @@
 /* worker/settle.c - writing attempts back: all that have ended since the last batch go in one statement, each
  * row under its epoch. What that frees (the next job of a lock key, a parent whose last child has ended) is
  * asked for after the commit, when nobody can miss it any more, and pushed. */
+#include "common/clock.h"
 #include "common/log.h"
 #include "common/queue.h"
 #include "worker/worker_internal.h"
 #include <stdlib.h>
 #include <string.h>
 
-enum { BATCH_MAX = 500 };
+enum { BATCH_MAX = 1000 };
 
 static void
 push_rows(struct worker *w, const struct dbres *res, bool front)
@@ -47,7 +48,7 @@ unblock(struct worker *w, size_t n)
             locks[locks_n++] = w->ended[i].job.lock_key;
         if (w->ended[i].job.parent_id != 0)
             parents[parents_n++] = w->ended[i].job.parent_id;
-        if (w->ended[i].result.outcome ==
+        if (w->ended[i].outcome ==
             OUTCOME_CHILDREN) /* its children may all have ended before it came to wait for them */
             parents[parents_n++] = w->ended[i].job.id;
     }
@@ -59,10 +60,17 @@ unblock(struct worker *w, size_t n)
 }
 
 static void
+ended_fini(struct ended *e)
+{
+    job_fini(&e->job);
+    free(e->error);
+}
+
+static void
 drop_first(struct worker *w, size_t n)
 {
     for (size_t i = 0; i < n; i++)
-        job_fini(&w->ended[i].job);
+        ended_fini(&w->ended[i]);
     memmove(w->ended, w->ended + n, (w->ended_n - n) * sizeof *w->ended);
     w->ended_n -= n;
 }
@@ -74,6 +82,8 @@ on_settled(void *arg, enum rc rc, const struct dbres *res, const struct err *err
     size_t n = w->settling;
 
     w->settling = 0;
+    log_debug("settle.over", KV_INT("jobs", (int64_t)n), KV_INT("us", clock_mono() - w->settled_at));
+    batches_settled(&w->batches, rc == RC_OK && w->ended[0].job.worker_id == w->id);
     if (rc == RC_UNAVAILABLE ||
         rc == RC_TIMEOUT) { /* kept; sent again when Postgres is back: a second time changes nothing */
         log_warn("settle.failed", KV_ERR(err), KV_INT("jobs", (int64_t)n));
@@ -89,8 +99,6 @@ on_settled(void *arg, enum rc rc, const struct dbres *res, const struct err *err
         return;
     }
     if (rc == RC_OK) {
-        if ((size_t)dbres_rows(res) < n)
-            counters_add(w->counters, COUNTER_refused_writes, "result", "", (int64_t)n - dbres_rows(res));
         push_rows(w, res, true);
         unblock(w, n);
     } else { /* a bug, or a row no statement can mend: do not let it hold up the others; the reaper takes such
@@ -101,6 +109,7 @@ on_settled(void *arg, enum rc rc, const struct dbres *res, const struct err *err
     if (w->ended_n == 0)
         w->settle_singly = false;
     settle_flush(w);
+    claim_more(w);
     worker_maybe_end(w);
 }
 
@@ -108,30 +117,41 @@ void
 settle_flush(struct worker *w)
 {
     AUTO(settle_args) args = NULL;
+    AUTO_FREE int64_t *over = NULL;
     struct settlement s[BATCH_MAX];
     const struct db_arg *list;
     struct err err = { 0 };
-    size_t n = 0, argc;
+    size_t n = 0, argc, over_n;
 
     if (w->settling > 0 || w->ended_n == 0 || !dba_is_up(w->write_db))
         return;
-    /* One batch is of one worker: after a burial, jobs claimed under the old id are refused by themselves. */
+    /* One statement is of one worker: after a burial, jobs claimed under the old id are refused by
+     * themselves. */
     while (n < w->ended_n && n < (w->settle_singly ? 1 : BATCH_MAX) &&
            w->ended[n].job.worker_id == w->ended[0].job.worker_id) {
         struct ended *e = &w->ended[n];
 
         s[n++] = (struct settlement){ .job = &e->job,
-                                      .outcome = e->result.outcome,
-                                      .delay_ms = e->result.delay_ms,
-                                      .error = e->result.error[0] != '\0' ? e->result.error : NULL,
-                                      .touched = e->result.touched };
+                                      .outcome = e->outcome,
+                                      .delay_ms = e->delay_ms,
+                                      .error = e->error,
+                                      .touched = e->touched };
+        batches_settle(&w->batches, e->job.batch);
     }
-    if (settle_args_create(w->ended[0].job.worker_id, s, n, &args, &err) != RC_OK) {
+    if ((over = calloc(w->batches.n + 1, sizeof *over)) == NULL) {
+        batches_settled(&w->batches, false);
+        loop_timer_after(w->again, 1000);
+        return;
+    }
+    over_n = w->ended[0].job.worker_id == w->id ? batches_over(&w->batches, over) : 0;
+    if (settle_args_create(w->ended[0].job.worker_id, s, n, over, over_n, &args, &err) != RC_OK) {
+        batches_settled(&w->batches, false);
         loop_timer_after(w->again, 1000);
         return;
     }
     list = settle_args_get(args, &argc);
     w->settling = n;
+    w->settled_at = clock_mono();
     dba_run(w->write_db, SQL_job_settle, list, argc, on_settled, w);
 }
 
@@ -139,6 +159,7 @@ void
 settle_add(struct worker *w, struct job *job, const struct wire_result *r)
 {
     if (r->outcome == OUTCOME_LOST) { /* no longer ours: nothing to write */
+        batches_drop(&w->batches, job->batch);
         job_fini(job);
         return;
     }
@@ -153,7 +174,20 @@ settle_add(struct worker *w, struct job *job, const struct wire_result *r)
         w->ended = grown;
         w->ended_cap = cap;
     }
-    w->ended[w->ended_n++] = (struct ended){ .job = *job, .result = *r };
+    w->ended[w->ended_n++] = (struct ended){ .job = *job,
+                                             .outcome = r->outcome,
+                                             .touched = r->touched,
+                                             .delay_ms = r->delay_ms,
+                                             .error = r->error[0] != '\0' ? strdup(r->error) : NULL };
     *job = (struct job){ 0 };
     settle_flush(w);
+}
+
+void
+settle_fini(struct worker *w)
+{
+    for (size_t i = 0; i < w->ended_n; i++)
+        ended_fini(&w->ended[i]);
+    free(w->ended);
+    batches_fini(&w->batches);
 }

@@ -1,12 +1,31 @@
 #include "worker/wire.h"
-#include "common/json.h"
+#include "common/auto.h"
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 
-enum { PACKET_MAX = 192 * 1024 }; /* below Linux's default socket buffer */
+enum {
+    PACKET_MAX = 192 * 1024, /* below Linux's default socket buffer */
+    TEXTS = 5,               /* kind, args, lock key, checkpoint, progress */
+};
+
+/* Each packet begins with this. Both ends are the same program, forked: structs go over as they are, except
+ * for their pointers. */
+struct head {
+    enum wire_type type;
+    union {
+        struct {
+            uint32_t number;
+            struct job job;    /* its pointers mean nothing */
+            size_t len[TEXTS]; /* of the texts that follow, each with its 0; 0 = NULL */
+        } job;
+        struct wire_result result;
+    } u;
+};
+static_assert(sizeof(struct head) < PACKET_MAX, "a packet holds its head");
 
 enum rc
 wire_pair(int fds[static 2], struct err *err)
@@ -21,146 +40,136 @@ wire_pair(int fds[static 2], struct err *err)
 }
 
 static enum rc
-send_json(int fd, json_t *message, struct err *err)
+send_packet(int fd, struct iovec *parts, size_t n, struct err *err)
 {
-    AUTO_FREE char *text = message != NULL ? json_text(message) : NULL;
-    ssize_t n;
+    const struct msghdr m = { .msg_iov = parts, .msg_iovlen = n };
+    ssize_t sent;
 
-    json_decref(message);
-    if (text == NULL)
-        return err_set(err, RC_INTERNAL, "no memory");
-    if (strlen(text) > PACKET_MAX)
+    do
+        sent = sendmsg(fd, &m, MSG_NOSIGNAL);
+    while (sent < 0 && errno == EINTR);
+    return sent < 0 ? err_set(err, RC_UNAVAILABLE, "sending to the other process: %s", strerror(errno))
+                    : RC_OK;
+}
+
+enum rc
+wire_send_job(int fd, const struct job *j, uint32_t number, struct err *err)
+{
+    char *const texts[TEXTS] = { j->kind, j->args, j->lock_key, j->checkpoint, j->progress };
+    struct head head = { .type = WIRE_JOB, .u.job = { .number = number, .job = *j } };
+    struct iovec parts[1 + TEXTS] = { { &head, sizeof head } };
+    size_t total = sizeof head;
+
+    for (size_t i = 0; i < TEXTS; i++) {
+        head.u.job.len[i] = texts[i] != NULL ? strlen(texts[i]) + 1 : 0;
+        parts[1 + i] = (struct iovec){ texts[i], head.u.job.len[i] };
+        total += head.u.job.len[i];
+    }
+    if (total > PACKET_MAX)
         return err_set(err, RC_LIMIT, "the job's arguments and checkpoint are larger than %d bytes",
                        PACKET_MAX);
-    do
-        n = send(fd, text, strlen(text), MSG_NOSIGNAL);
-    while (n < 0 && errno == EINTR);
-    return n < 0 ? err_set(err, RC_UNAVAILABLE, "sending to the other process: %s", strerror(errno)) : RC_OK;
-}
-
-enum rc
-wire_send_job(int fd, const struct job *j, struct err *err)
-{
-    return send_json(
-        fd,
-        json_pack("{s:s, s:I, s:i, s:I, s:I, s:I, s:i, s:i, s:i, s:i, s:i, s:i, s:s, s:s?, s:s, s:s?, s:s?}",
-                  "type", "job", "id", (json_int_t)j->id, "epoch", j->epoch, "worker_id",
-                  (json_int_t)j->worker_id, "integration_id", (json_int_t)j->integration_id, "parent_id",
-                  (json_int_t)j->parent_id, "attempt", j->attempt, "max_attempts", j->max_attempts, "crashes",
-                  j->crashes, "timeout_s", j->timeout_s, "queue", (int)j->queue, "priority", j->priority,
-                  "kind", j->kind, "lock_key", j->lock_key, "args", j->args, "checkpoint", j->checkpoint,
-                  "progress", j->progress),
-        err);
-}
-
-enum rc
-wire_send_stop(int fd, struct err *err)
-{
-    return send_json(fd, json_pack("{s:s}", "type", "stop"), err);
+    return send_packet(fd, parts, COUNT_OF(parts), err);
 }
 
 enum rc
 wire_send_result(int fd, const struct wire_result *r, struct err *err)
 {
-    return send_json(fd,
-                     json_pack("{s:s, s:i, s:I, s:b, s:s}", "type", "result", "outcome", (int)r->outcome,
-                               "delay_ms", (json_int_t)r->delay_ms, "touched", (int)r->touched, "error",
-                               r->error),
-                     err);
-}
+    struct head head = { .type = WIRE_RESULT, .u.result = *r };
 
-static char *
-copy_text(const json_t *j)
-{
-    return json_is_string(j) ? strdup(json_string_value(j)) : NULL;
+    return send_packet(fd, &(struct iovec){ &head, sizeof head }, 1, err);
 }
 
 static enum rc
-read_job(json_t *m, struct job *out, struct err *err)
+read_job(const char *packet, size_t n, struct job *out, struct err *err)
 {
-    json_t *kind, *args, *lock_key, *checkpoint, *progress;
-    json_int_t id, worker_id, integration_id, parent_id;
-    struct job j = { 0 };
-    int queue;
+    const struct head *head = (const void *)packet;
+    char *texts[TEXTS] = { NULL };
+    struct job j = head->u.job.job;
+    size_t at = sizeof *head;
 
-    if (json_unpack(m, "{s:I, s:i, s:I, s:I, s:I, s:i, s:i, s:i, s:i, s:i, s:i, s:o, s:o, s:o, s:o, s:o}",
-                    "id", &id, "epoch", &j.epoch, "worker_id", &worker_id, "integration_id", &integration_id,
-                    "parent_id", &parent_id, "attempt", &j.attempt, "max_attempts", &j.max_attempts,
-                    "crashes", &j.crashes, "timeout_s", &j.timeout_s, "queue", &queue, "priority",
-                    &j.priority, "kind", &kind, "lock_key", &lock_key, "args", &args, "checkpoint",
-                    &checkpoint, "progress", &progress) != 0)
-        return err_set(err, RC_PROTOCOL, "a job message that is none");
-    j.id = id;
-    j.worker_id = worker_id;
-    j.integration_id = integration_id;
-    j.parent_id = parent_id;
-    j.queue = (enum queue_name)queue;
-    j.kind = copy_text(kind);
-    j.args = copy_text(args);
-    j.lock_key = copy_text(lock_key);
-    j.checkpoint = copy_text(checkpoint);
-    j.progress = copy_text(progress);
+    for (size_t i = 0; i < TEXTS; i++) {
+        size_t len = head->u.job.len[i];
+
+        assert(len <= n - at); /* the parent made it */
+        if (len > 0)
+            texts[i] = strndup(packet + at, len - 1);
+        at += len;
+    }
+    j.kind = texts[0];
+    j.args = texts[1];
+    j.lock_key = texts[2];
+    j.checkpoint = texts[3];
+    j.progress = texts[4];
     if (j.kind == NULL || j.args == NULL) {
         job_fini(&j);
-        return err_set(err, RC_PROTOCOL, "a job message without kind or arguments");
+        return err_set(err, RC_INTERNAL, "no memory");
     }
     *out = j;
     return RC_OK;
 }
 
+/* A child may be anything by now: a page that broke its parser may have written over what it sends. */
 static enum rc
-read_result(json_t *m, struct wire_result *out, struct err *err)
+read_result(const char *packet, struct wire_result *out, struct err *err)
 {
-    struct wire_result r = { 0 };
-    const char *error;
-    json_int_t delay;
-    int outcome, touched;
+    const struct head *head = (const void *)packet;
 
-    if (json_unpack(m, "{s:i, s:I, s:b, s:s}", "outcome", &outcome, "delay_ms", &delay, "touched", &touched,
-                    "error", &error) != 0 ||
-        outcome < 0 || outcome >= OUTCOME_COUNT)
+    if ((int)head->u.result.outcome < 0 || head->u.result.outcome >= OUTCOME_COUNT)
         return err_set(err, RC_PROTOCOL, "a result message that is none");
-    r.outcome = (enum outcome)outcome;
-    r.delay_ms = delay;
-    r.touched = touched != 0;
-    strncpy(r.error, error, sizeof r.error - 1);
-    *out = r;
+    *out = head->u.result;
+    out->error[sizeof out->error - 1] = '\0';
     return RC_OK;
 }
 
-enum rc
-wire_receive(int fd, bool wait, enum wire_type *type, struct job *job, struct wire_result *result,
-             struct err *err)
+/* One packet of at least a head, or END or NOTHING. */
+static enum rc
+receive(int fd, bool wait, enum wire_type *type, const char **out, size_t *size, struct err *err)
 {
-    AUTO_FREE char *packet = malloc(PACKET_MAX);
-    json_auto_t *m = NULL;
-    const char *name;
+    static _Alignas(struct head) char packet[PACKET_MAX];
     ssize_t n;
-    enum rc rc;
 
-    if (packet == NULL)
-        return err_set(err, RC_INTERNAL, "no memory");
+    /* ECONNRESET comes once, before what the other side still said, if it went without reading what we had.
+     */
     do
-        n = recv(fd, packet, PACKET_MAX, wait ? 0 : MSG_DONTWAIT);
-    while (n < 0 && errno == EINTR);
+        n = recv(fd, packet, sizeof packet, wait ? 0 : MSG_DONTWAIT);
+    while (n < 0 && (errno == EINTR || errno == ECONNRESET));
     if (n <= 0) {
         *type = n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK) ? WIRE_NOTHING : WIRE_END;
         return RC_OK;
     }
-    if ((rc = json_parse_object(packet, (size_t)n, &m, err)) != RC_OK)
+    if ((size_t)n < sizeof(struct head))
+        return err_set(err, RC_PROTOCOL, "a message cut short");
+    *out = packet;
+    *size = (size_t)n;
+    *type = ((const struct head *)(const void *)packet)->type;
+    return RC_OK;
+}
+
+enum rc
+wire_receive_job(int fd, bool wait, enum wire_type *type, struct job *job, uint32_t *number, struct err *err)
+{
+    const char *packet = NULL;
+    size_t n = 0;
+    enum rc rc = receive(fd, wait, type, &packet, &n, err);
+
+    if (rc != RC_OK || packet == NULL)
         return rc;
-    name = json_string_value(json_object_get(m, "type"));
-    if (name != NULL && strcmp(name, "stop") == 0) {
-        *type = WIRE_STOP;
-        return RC_OK;
-    }
-    if (name != NULL && strcmp(name, "job") == 0 && job != NULL) {
-        *type = WIRE_JOB;
-        return read_job(m, job, err);
-    }
-    if (name != NULL && strcmp(name, "result") == 0 && result != NULL) {
-        *type = WIRE_RESULT;
-        return read_result(m, result, err);
-    }
-    return err_set(err, RC_PROTOCOL, "an unexpected message");
+    if (*type != WIRE_JOB)
+        return err_set(err, RC_PROTOCOL, "an unexpected message");
+    *number = ((const struct head *)(const void *)packet)->u.job.number;
+    return read_job(packet, n, job, err);
+}
+
+enum rc
+wire_receive_result(int fd, bool wait, enum wire_type *type, struct wire_result *result, struct err *err)
+{
+    const char *packet = NULL;
+    size_t n = 0;
+    enum rc rc = receive(fd, wait, type, &packet, &n, err);
+
+    if (rc != RC_OK || packet == NULL)
+        return rc;
+    if (*type != WIRE_RESULT)
+        return err_set(err, RC_PROTOCOL, "an unexpected message");
+    return read_result(packet, result, err);
 }

@@ -154,6 +154,7 @@ buried(struct worker *w)
     log_warn("worker.buried", KV_INT("worker", w->id));
     w->id = 0;
     w->locked = false;
+    batches_fini(&w->batches); /* their rows are the reaper's */
     if (w->state == WORKER_ACTIVE)
         w->state = WORKER_STARTING;
     enrol(w);
@@ -210,6 +211,7 @@ on_db(void *arg, bool up, const struct err *err)
         w->locked = false;
         return;
     }
+    w->undone = w->batch;
     if (w->id == 0) {
         enrol(w);
         return;
@@ -262,7 +264,7 @@ on_stopped(void *arg, enum rc rc, const struct dbres *res, const struct err *err
 void
 worker_maybe_end(struct worker *w)
 {
-    if (w->state != WORKER_DRAINING || slots_in(w, SLOT_BUSY) > 0 || w->claiming || w->ended_n > 0 ||
+    if (w->state != WORKER_DRAINING || w->in_state[SLOT_BUSY] > 0 || w->claiming || w->ended_n > 0 ||
         w->unblocking > 0)
         return;
     w->state = WORKER_ENDED;
@@ -282,7 +284,7 @@ end_now(void *arg)
 {
     struct worker *w = arg;
 
-    if (slots_in(w, SLOT_BUSY) == 0) {
+    if (w->in_state[SLOT_BUSY] == 0) {
         w->state = WORKER_ENDED;
         loop_stop(w->loop);
         return;
@@ -299,7 +301,7 @@ on_drain_timer(void *arg)
 {
     struct worker *w = arg;
 
-    log_warn("worker.drain_ends", KV_INT("running", slots_in(w, SLOT_BUSY)),
+    log_warn("worker.drain_ends", KV_INT("running", w->in_state[SLOT_BUSY]),
              KV_INT("unsettled", (int64_t)w->ended_n));
     end_now(w);
 }
@@ -309,12 +311,12 @@ static void
 drain(struct worker *w, const char *why)
 {
     w->state = WORKER_DRAINING;
-    log_info("worker.draining", KV_INT("worker", w->id), KV_INT("running", slots_in(w, SLOT_BUSY)),
+    log_info("worker.draining", KV_INT("worker", w->id), KV_INT("running", w->in_state[SLOT_BUSY]),
              KV_STR("why", why));
     loop_timer_after(w->drain, conf_int(w->conf, "drain-ms"));
     beat(w);
     for (int i = 0; i < w->slots_n; i++)
-        slot_stop_job(&w->slots[i]);
+        slot_stop_jobs(&w->slots[i]);
     worker_maybe_end(w);
 }
 
@@ -324,7 +326,7 @@ on_stop_signal(void *arg)
     struct worker *w = arg;
 
     if (w->state == WORKER_DRAINING) {
-        log_warn("worker.stopped_twice", KV_INT("running", slots_in(w, SLOT_BUSY)));
+        log_warn("worker.stopped_twice", KV_INT("running", w->in_state[SLOT_BUSY]));
         end_now(w);
         return;
     }
@@ -423,6 +425,7 @@ worker_create(const struct conf *conf, struct worker **out, struct err *err)
     if ((w = calloc(1, sizeof *w)) == NULL)
         return err_set(err, RC_INTERNAL, "no memory");
     w->conf = conf;
+    w->job_us = 1000 * 1000; /* until known, no job is given before the one ahead of it has ended */
     (void)signal(SIGPIPE, SIG_IGN);
     if ((rc = loop_create(&w->loop, err)) != RC_OK || (rc = list_kinds(w, err)) != RC_OK ||
         (rc = counters_create(&w->counters, err)) != RC_OK || (rc = make_watchers(w, err)) != RC_OK ||
@@ -452,9 +455,7 @@ worker_destroy(struct worker *w)
     loop_signal_destroy(w->sigterm);
     loop_signal_destroy(w->sigint);
     loop_child_destroy(w->children);
-    for (size_t i = 0; i < w->ended_n; i++)
-        job_fini(&w->ended[i].job);
-    free(w->ended);
+    settle_fini(w);
     free(w->slots);
     free(w->kinds);
     loop_destroy(w->loop);

@@ -9,6 +9,8 @@
 #include "common/dba.h"
 #include "common/job.h"
 #include "common/loop.h"
+#include "worker/batches.h"
+#include "worker/lane.h"
 #include "worker/wire.h"
 #include <sys/types.h>
 
@@ -16,27 +18,44 @@ enum slot_state {
     SLOT_EMPTY, /* no child: not started, or its child has just died */
     SLOT_IDLE,  /* a child waits for a job */
     SLOT_BUSY,  /* a child runs `job` */
+    SLOT_STATES,
+};
+
+enum { LANE_JOBS = 256 }; /* that one child may be given at once */
+
+/* A job that a child was given, under its number in the lane. */
+struct given {
+    uint32_t number;
+    struct job job;
 };
 
 struct slot {
     struct worker *w;
     enum slot_state state;
+    struct slot *next_idle; /* while idle */
     pid_t pid;
     int fd; /* our end of the child's socket; -1 = none */
+    struct lane *lane;
     struct loop_io *io;
-    struct loop_timer *timer; /* busy: the job's timeout. Empty: when to start the next child */
-    struct job job;           /* while busy */
-    int64_t busy_since;       /* clock_mono() */
-    int64_t forked_at;        /* clock_mono() */
-    bool timed_out;           /* we killed it because its job took too long */
-    bool killed;              /* we killed it because the drain took too long */
-    bool retire; /* its session carries a buried worker's name: replace it when its job has ended */
+    struct loop_timer
+        *timer;          /* busy: when to look after the first job. Empty: when to start the next child */
+    struct given *given; /* a ring of LANE_JOBS, in the order in which the child comes to them */
+    unsigned first, n;
+    uint32_t number;   /* of the last one given */
+    int64_t since;     /* clock_mono(): the first one's turn came */
+    int64_t forked_at; /* clock_mono() */
+    bool timed_out;    /* we killed it because its job took too long */
+    bool killed;       /* we killed it because the drain took too long */
+    bool retire;       /* its session carries a buried worker's name: replace it when its jobs have ended */
 };
 
 /* An attempt that ended and is not yet written back. */
 struct ended {
     struct job job;
-    struct wire_result result;
+    enum outcome outcome;
+    bool touched;
+    int64_t delay_ms;
+    char *error; /* or NULL */
 };
 
 enum worker_state {
@@ -70,18 +89,27 @@ struct worker {
 
     struct slot *slots;
     int slots_n;
+    int in_state[SLOT_STATES]; /* how many slots */
+    struct slot *filling;      /* the one that was given a job last */
+    struct slot *idle;         /* the one that ended last first: what it needs is still in the caches */
+    int64_t job_us;            /* how long a job takes, in microseconds: a moving average */
 
     const char **kinds; /* names of the kinds we know */
     size_t kinds_n;
-    bool claiming;   /* from asking for ids to the last row given to a slot */
-    bool waiting;    /* blocked on the wake-up key */
-    bool left;       /* jobs may wait in kind_waits that others do not know and we do; look there */
-    bool was_left;   /* the last claim did */
-    int wanted, got; /* ids the running claim asked for and was given */
-    int claims;      /* its job_claim statements on their way */
+    bool claiming;      /* from asking for ids to the last row given to a slot */
+    bool waiting;       /* blocked on the wake-up key */
+    bool left;          /* jobs may wait in kind_waits that others do not know and we do; look there */
+    bool was_left;      /* the last claim did */
+    int64_t claimed_at; /* clock_mono() of asking */
+    int wanted, got;    /* ids the running claim asked for and was given */
+    int claims;         /* its job_claim statements on their way */
+    int64_t batch;      /* number of the last one */
+    int64_t undone;     /* batches up to this number may have been undone by a crash of Postgres */
+    struct batches batches;
 
     struct ended *ended; /* waiting to be settled; those up to `settling` are on their way */
     size_t ended_n, ended_cap, settling;
+    int64_t settled_at; /* clock_mono() of sending them */
     int unblocking;     /* job_unblock statements on their way */
     bool settle_singly; /* the last batch met a conflict: one by one */
 };
@@ -92,13 +120,16 @@ void worker_maybe_end(struct worker *w); /* ends the loop when draining is compl
 /* slot.c */
 enum rc slot_init(struct slot *s, struct worker *w, struct err *err);
 void slot_fini(struct slot *s);
-void slot_start(struct slot *s);                /* forks a child */
-void slot_run(struct slot *s, struct job *job); /* takes *job; the slot must be idle */
-void slot_stop_job(struct slot *s);             /* asks a busy child to end at the next page */
+void slot_start(struct slot *s); /* forks a child */
+void slot_stop_jobs(
+    struct slot *s); /* asks a busy child to end at the next page; what it has not begun goes back */
 void slot_kill(struct slot *s);
 void slot_retire(struct slot *s);
 void slot_child_died(struct worker *w, pid_t pid, int status);
-int slots_in(const struct worker *w, enum slot_state state); /* how many are in this state */
+int slots_want(const struct worker *w);             /* how many jobs to claim now */
+void slots_give(struct worker *w, struct job *job); /* takes *job: to the slot that comes to it first, or
+                                                       back to the queue if there is none */
+struct job *slots_find(const struct worker *w, int64_t id); /* NULL if no slot has it */
 
 /* claim.c */
 void claim_more(struct worker *w); /* if there is an idle slot, and nothing is under way already */
@@ -107,5 +138,6 @@ void claim_cache_changed(struct worker *w);
 /* settle.c */
 void settle_add(struct worker *w, struct job *job, const struct wire_result *r); /* takes *job */
 void settle_flush(struct worker *w);
+void settle_fini(struct worker *w);
 
 #endif

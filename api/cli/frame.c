@@ -100,10 +100,13 @@ prepare_workers(json_t *workers, const struct rates *rates)
     json_array_foreach(workers, i, item)
     {
         bool alive = json_is_true(json_object_get(item, "alive"));
-        char text[CELL_MAX], rate[WHEN_TEXT];
+        int64_t has = json_int_at(item, "running"), slots = json_int_at(item, "slots");
+        char text[CELL_MAX], rate[WHEN_TEXT], ahead[WHEN_TEXT] = "";
 
-        (void)snprintf(text, sizeof text, "%" PRId64 "/%" PRId64, json_int_at(item, "running"),
-                       json_int_at(item, "slots"));
+        if (has > slots) /* taken in advance */
+            (void)snprintf(ahead, sizeof ahead, " +%" PRId64, has - slots);
+        (void)snprintf(text, sizeof text, "%" PRId64 "/%" PRId64 "%s", has < slots ? has : slots, slots,
+                       ahead);
         set_text(item, "busy_text", text);
         set_text(item, "rate_text", rate_text(rates_of_worker(rates, json_int_at(item, "id")), rate));
         set_text(item, "state_text", alive ? json_text_at(item, "state") : "silent");

@@ -1,4 +1,5 @@
 """common - what the benches share: a durable stack of release binaries, medians, memory, tables."""
+import contextlib
 import os
 import pathlib
 import statistics
@@ -14,6 +15,8 @@ sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests" / "scenarios")]
 import services  # noqa: E402
 import stack as stacks  # noqa: E402
 
+PRODUCER = stacks.BUILD / "tests" / "bench-producer"
+
 # fsync and synchronous_commit stay on: a bench that is not durable measures something else. What a small server would be given.
 POSTGRES = ("shared_buffers=1GB", "max_wal_size=8GB", "checkpoint_timeout=30min", "wal_compression=off")
 
@@ -21,10 +24,13 @@ POSTGRES = ("shared_buffers=1GB", "max_wal_size=8GB", "checkpoint_timeout=30min"
 class Bench:
     """`with Bench() as b:` b.stack is a Stack on a durable Postgres of its own and a Redis with an append-only file."""
 
+    def __init__(self, postgres=POSTGRES):
+        self.postgres = postgres
+
     def __enter__(self):
         self.folder = tempfile.TemporaryDirectory(prefix="deskmill-bench.")
         cluster = stacks.Cluster.__new__(stacks.Cluster)
-        cluster.postgres, cluster.has_template = services.Postgres(durable=True, settings=POSTGRES), False
+        cluster.postgres, cluster.has_template = services.Postgres(durable=True, settings=self.postgres), False
         self.cluster = cluster
         self.stack = stacks.Stack(cluster, self.folder.name, "bench")
         self.stack.redis(keep=True)
@@ -36,6 +42,33 @@ class Bench:
         self.folder.cleanup()
         for line in wrong:
             print(line, file=sys.stderr)
+
+    def forget_jobs(self):
+        """No job was ever there; what they left behind is on the disk, and is nobody's burden later."""
+        self.stack.sql("TRUNCATE jobs, sync_log CASCADE")
+        client = self.stack.redis_client()
+        client.unlink("dm:wake", *client.scan_iter("dm:q:*", count=1000))
+        self.stack.sql("CHECKPOINT")
+
+
+def family(pid):
+    """The process and all that descend from it."""
+    found, look = [], [pid]
+    while look:
+        found.append(look.pop())
+        for task in pathlib.Path(f"/proc/{found[-1]}/task").glob("*/children"):
+            with contextlib.suppress(OSError):
+                look += [int(p) for p in task.read_text().split()]
+    return found
+
+
+def cpu_seconds(proc):
+    """CPU time that a process (of services) and its descendants have used, with those that have ended."""
+    total = 0
+    for pid in family(proc.pid):
+        with contextlib.suppress(OSError):
+            total += sum(map(int, pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:15]))
+    return total / os.sysconf("SC_CLK_TCK")
 
 
 class PeakMemory:

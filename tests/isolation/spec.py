@@ -14,6 +14,7 @@ each run is checked against it: a statement that waits where it should not, or n
 `./spec.py NAME PARAMETER...` prints one statement as it stands in a spec; parameters as JSON.
 """
 import dataclasses
+import functools
 import json
 import os
 import pathlib
@@ -28,14 +29,18 @@ STUCK_S = 10  # seconds after which a step that waits is given up; every wait he
 
 # ---- statements ----------------------------------------------------------------------------------------------------------------------
 
-ROW = re.compile(r'\bSQL\(\s*(\w+)\s*,\s*(\d+)\s*,\s*((?:"(?:[^"\\]|\\.)*"\s*)+)\)')
+ROW = re.compile(r'@ROW (\w+) (\d+) ((?:"(?:[^"\\]|\\.)*"\s*)+)@')
+ROWS = "#define SQL(name, n, ...) @ROW name n __VA_ARGS__@\n#define SQL_TEXT(...)\n"
 
 
+@functools.cache
 def read_statements(folder=SQL):
-    """Name -> (number of parameters, text). Rows that macros make are not seen."""
+    """Name -> (number of parameters, text), as the compiler sees them."""
     found = {}
     for path in sorted(folder.glob("*.def")):
-        for name, n, strings in ROW.findall(path.read_text()):
+        source = ROWS + path.read_text()
+        text = subprocess.run(["cc", "-E", "-P", "-I", folder.parents[1], "-x", "c", "-"], input=source, capture_output=True, text=True, check=True).stdout
+        for name, n, strings in ROW.findall(text) if path.name != "all.def" else ():
             assert name not in found, f"{name} is there twice"
             found[name] = int(n), "".join(json.loads(s) for s in re.findall(r'"(?:[^"\\]|\\.)*"', strings))
     return found
@@ -62,7 +67,7 @@ def literal(value):
 
 def statement(name, *values, folder=SQL):
     found = read_statements(folder)
-    assert name in found, f"no row SQL({name}, ...) made of plain strings in {folder}"
+    assert name in found, f"no row SQL({name}, ...) in {folder}"
     n, text = found[name]
     used = {int(i) for i in re.findall(r"\$(\d+)", text)}
     assert n == len(values) and used <= set(range(1, n + 1)), f"{name} takes {n} parameters, not {len(values)}"

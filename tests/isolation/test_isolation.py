@@ -18,7 +18,7 @@ TESTER = services.PG_BIN.parent / "lib/pgxs/src/test/isolation/isolationtester"
 pytestmark = pytest.mark.skipif(not TESTER.exists(), reason=f"no {TESTER}; it is in Debian's postgresql-client-15")
 
 KINDS = ["noop"]
-CLEAN = [*(f"DELETE FROM {t}" for t in ("sync_log", "stream_cursors", "jobs", "workers", "integrations", "organizations")),
+CLEAN = [*(f"DELETE FROM {t}" for t in ("sync_log", "stream_cursors", "job_claims", "jobs", "workers", "integrations", "organizations")),
          "ALTER TABLE jobs ALTER id RESTART WITH 1000"]
 JOBS = ("SELECT id, state, epoch, worker_id AS worker, attempt, losses, lock_key, dedupe_key, checkpoint->>'page' AS page, folded_into AS folded,"
         " error FROM jobs ORDER BY id")
@@ -71,20 +71,21 @@ def job(number, state, **columns):
 
 
 def running(number, by, **columns):
-    return job(number, "running", **{"worker_id": by, "epoch": 1, "started_at": "now", **columns})
+    return "; ".join([job(number, "running", **{"worker_id": by, "epoch": 1, "started_at": "now", **columns}),
+                      insert("job_claims", worker_id=by, batch=number, job_ids=f"{{{number}}}")])
 
 
 def claim(by, *ids):
-    return statement("job_claim", by, ids, KINDS)
+    return statement("job_claim", by, ids, KINDS, 100 + ids[0])
 
 
-def claim_rows(by, want):
-    return statement("job_claim_rows", by, want, KINDS)
+def claim_rows(by, want, batch=99):
+    return statement("job_claim_rows", by, want, KINDS, batch)
 
 
 def settle(by, number, state, charged=False, run_at=None):
     """`scheduled` without a run_at waits for its children."""
-    return statement("job_settle", by, [number], [1], [state], [charged], [False], [run_at], [None], ["retry" if charged else "done"], [False])
+    return statement("job_settle", by, [number], [1], [state], [charged], [False], [run_at], [None], ["retry" if charged else "done"], [False], [])
 
 
 def enqueue(dedupe_key):
@@ -173,7 +174,7 @@ def test_with_redis_away_two_jobs_of_one_lock_key_never_run_together(race):
     for r in race(
         [worker(1), worker(2), job(10, "queued", lock_key="k"), job(11, "queued", lock_key="k"), job(12, "queued")],
         one=[hold("claim", claim_rows(1, 1), takes=lambda done: None if "two_claim" in done else "lock k"), commit("end")],
-        two=[hold("claim", claim_rows(2, 2), takes="lock k"), commit("end"), run("again", claim_rows(2, 2))],
+        two=[hold("claim", claim_rows(2, 2), takes="lock k"), commit("end"), run("again", claim_rows(2, 2, batch=100))],
     ):
         refused = 'duplicate key value violates unique constraint "jobs_lock"' if r["two_claim"].waited else None
         assert r["one_claim"].error is None and r["two_claim"].error == refused and r["two_again"].error is None, r.text

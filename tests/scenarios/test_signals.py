@@ -117,10 +117,11 @@ def test_slower_than_usual_is_slow_too(stack):
     """A kind whose jobs take a second: one that has run for a minute is far from its timeout, and slow."""
     stack.scheduler(check_ms=200)
     worker = stack.sql("INSERT INTO workers (host, pid, slots, version) VALUES ('elsewhere', 1, 2, '0') RETURNING id")[0].id
-    stack.sql("INSERT INTO counters (name, label, label2, value) VALUES ('attempts', 'noop', 'done', 100), ('attempt_ms', 'noop', 'done', 100000)")
+    stack.sql("INSERT INTO counters (name, label, label2, value) VALUES ('attempts', 'noop', 'done', 100), ('attempt_us', 'noop', 'done', 100000000)")
     slow, fine = stack.insert_jobs("noop", 2, timeout_s=3600)
     stack.sql("UPDATE jobs SET state = 'running', worker_id = %s, epoch = 1, started_at = now() - interval '1 minute' WHERE id = %s", worker, slow)
     stack.sql("UPDATE jobs SET state = 'running', worker_id = %s, epoch = 1, started_at = now() WHERE id = %s", worker, fine)
+    stack.sql("INSERT INTO job_claims (worker_id, batch, job_ids) VALUES (%s, 1, %s)", worker, [slow, fine])
     assert metric(stack, "deskmill_jobs_slow", "kind=noop") == 1
     stack.sql("UPDATE counters SET value = 19 WHERE name = 'attempts'")
     assert metric(stack, "deskmill_jobs_slow", "kind=noop") == 0, "nineteen are too few to know what is usual"

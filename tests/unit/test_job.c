@@ -70,6 +70,8 @@ enqueue(const char *kind, const char *args, int64_t integration, int64_t parent)
     return out;
 }
 
+static int64_t batch; /* of the last claim */
+
 /* How many of `ids` this worker got; the first one's row in *job. */
 static int
 claim_as(int64_t by, const int64_t *ids, size_t n, struct job *job)
@@ -79,18 +81,20 @@ claim_as(int64_t by, const int64_t *ids, size_t n, struct job *job)
     AUTO(dbres) r = NULL;
     struct err err = { 0 };
 
-    if (db_run(db, SQL_job_claim, DB_ARGS(db_i64(by), db_i64s(ids, n), db_texts(kinds, 5)), &r, &err) !=
-        RC_OK)
+    if (db_run(db, SQL_job_claim, DB_ARGS(db_i64(by), db_i64s(ids, n), db_texts(kinds, 5), db_i64(++batch)),
+               &r, &err) != RC_OK)
         fail_msg("%s", err.text);
     if (dbres_rows(r) > 0 && job != NULL)
-        assert_int_equal(job_read(r, 0, by, job, NULL), RC_OK);
+        assert_int_equal(job_read(r, 0, by, batch, job, NULL), RC_OK);
     return dbres_rows(r);
 }
 
-static void
+/* Gives how many jobs are to be pushed. */
+static int
 settle(struct job *job, enum outcome outcome, int64_t delay_ms, const char *error)
 {
     AUTO(settle_args) a = NULL;
+    AUTO(dbres) r = NULL;
     struct settlement s = {
         .job = job, .outcome = outcome, .delay_ms = delay_ms, .error = error, .touched = true
     };
@@ -98,10 +102,11 @@ settle(struct job *job, enum outcome outcome, int64_t delay_ms, const char *erro
     struct err err = { 0 };
     size_t n;
 
-    assert_int_equal(settle_args_create(job->worker_id, &s, 1, &a, NULL), RC_OK);
+    assert_int_equal(settle_args_create(job->worker_id, &s, 1, &(int64_t){ job->batch }, 1, &a, NULL), RC_OK);
     args = settle_args_get(a, &n);
-    if (db_run(db, SQL_job_settle, args, n, NULL, &err) != RC_OK)
+    if (db_run(db, SQL_job_settle, args, n, &r, &err) != RC_OK)
         fail_msg("%s", err.text);
+    return dbres_rows(r);
 }
 
 static enum rc
@@ -417,6 +422,25 @@ register_worker(void)
     return dbres_i64(r, 0, 0);
 }
 
+static void
+only_what_waits_again_is_pushed(void **state)
+{
+    struct job job;
+    int64_t ids[2];
+
+    (void)state;
+    (void)value("WITH d AS (DELETE FROM job_claims RETURNING 1) SELECT count(*) FROM d");
+    for (size_t i = 0; i < 2; i++)
+        ids[i] = enqueue("noop", "{}", 0, 0).job_id;
+    assert_int_equal(claim_as(worker, &ids[0], 1, &job), 1);
+    assert_int_equal(settle(&job, OUTCOME_DONE, 0, NULL), 0);
+    job_fini(&job);
+    assert_int_equal(claim_as(worker, &ids[1], 1, &job), 1);
+    assert_int_equal(settle(&job, OUTCOME_DRAINED, 0, NULL), 1);
+    job_fini(&job);
+    assert_int_equal(value("SELECT count(*) FROM job_claims"), 0);
+}
+
 int
 main(void)
 {
@@ -442,6 +466,7 @@ main(void)
     TEST_ONE(a_retry_gives_up_its_dedupe_key_to_a_twin_that_has_run);
     TEST_ONE(one_lock_key_runs_once_and_the_next_is_named_when_it_is_free);
     TEST_ONE(a_paused_integrations_jobs_wait);
+    TEST_ONE(only_what_waits_again_is_pushed);
     TEST_ONE(the_fence_refuses_an_old_epoch_and_another_owner);
     TEST_TABLE(fates, check_fate);
     TEST_ONE(a_parent_goes_on_when_its_last_child_has_ended);

@@ -27,6 +27,9 @@ static struct args_case {
       NULL },
     { "noop takes none", "noop", "{}", 0, NULL },
     { "noop sleeps", "noop", "{\"sleep_ms\": 250}", 0, NULL },
+    { "noop carries what a bench gives it", "noop",
+      "{\"stamp\": true, \"since_us\": 1893553445678901, \"pad\": \"xx\"}", 0, NULL },
+    { "noop was not due before 1970", "noop", "{\"since_us\": -1}", 0, "args: since_us" },
     { "noop does not sleep for ever", "noop", "{\"sleep_ms\": 300001}", 0, "args: sleep_ms" },
     { "noop does not sleep backwards", "noop", "{\"sleep_ms\": -1}", 0, "args: sleep_ms" },
 };

@@ -63,7 +63,7 @@ begin(void)
         "INSERT INTO jobs (kind, queue, state, integration_id, origin, max_attempts, timeout_s, epoch, worker_id, started_at)"
         " SELECT 'issue_pull', 'live', 'running', i.id, 'cli', 3, 60, 3, w.id, now() FROM integrations i,"
         " (SELECT max(id) AS id FROM workers) w RETURNING id");
-    assert_int_equal(ctx_init(&ctx, &job, NULL, db, NULL, -1, NULL), RC_OK);
+    assert_int_equal(ctx_init(&ctx, &job, NULL, db, NULL, NULL, NULL), RC_OK);
     ctx.touched = true;
     rows_init(&rows, 1 << 24);
     record_init(&rec, &unknown);

@@ -1,4 +1,4 @@
--- 0003: signals: how often what happened, and which jobs wait for a worker that knows their kind.
+-- 0005: signals: how often what happened, and which jobs wait for a worker that knows their kind.
 
 CREATE TABLE deskmill.counters (
     name       text NOT NULL,
