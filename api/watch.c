@@ -10,8 +10,9 @@
 
 enum {
     EXACT_MAX = 5000, /* the statements count one more at most */
-    LISTS_MAX = 4000,  /* integrations of a queue whose lists are looked at */
-    TENANTS_MAX = 20,  /* integrations with a figure of their own */
+    LISTS_MAX = 1000, /* integrations of a queue whose lists are looked at: those whose turn is next, who wait
+                         longest */
+    TENANTS_MAX = 20, /* integrations with a figure of their own */
 };
 
 /* ---- what waits ---- */
