@@ -18,7 +18,7 @@ const struct conf_option app_options[] = {
     { "api-key", "DESKMILL_API_KEY", CONF_SECRET, NULL, 0, 0, NULL,
       "the key that callers must show, at least 16 characters; `openssl rand -hex 24` makes one" },
     { "key", "DESKMILL_KEY", CONF_SECRET, NULL, 0, 0, NULL,
-      "the key that vendors' credentials are sealed under: 64 hex digits, or @ and a file's path" },
+      "the key that vendors' credentials are sealed under: 64 hex digits" },
     { "listen", "DESKMILL_API_LISTEN", CONF_STRING, "127.0.0.1", 0, 0, NULL,
       "address to listen on, IPv4 or IPv6" },
     { "port", "DESKMILL_API_PORT", CONF_INT, "8080", 0, 65535, NULL,
@@ -38,6 +38,8 @@ const struct conf_option app_options[] = {
       "seconds without a claim after which /metrics calls a queue stuck, where work waits and slots are free" },
     { "allow-http-hosts", "DESKMILL_ALLOW_HTTP_HOSTS", CONF_STRING, "", 0, 0, NULL,
       "hosts, separated by commas, whose integrations may use http:// (loopback always may)" },
+    { "health", NULL, CONF_BOOL, "false", 0, 0, NULL,
+      "ask /readyz of the api that runs here on this port, and exit: 0 it is ready, 1 it is not" },
     { .name = NULL },
 };
 

@@ -37,7 +37,8 @@ struct app {
     const struct conf *conf; /* borrowed */
     struct seal_key key;
     struct app_counts counts;
-    int64_t started; /* microseconds since 1970 */
+    int64_t started;            /* microseconds since 1970 */
+    atomic_llong push_again_at; /* clock_mono: Redis did not answer, and is left alone until then */
     struct pool *pool;
 };
 void app_destroy(struct app *a);

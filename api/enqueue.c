@@ -4,10 +4,32 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#define PUSH_REST_US (2 * CLOCK_SECOND)
+#define PUSH_SLOW_US (CLOCK_SECOND / 10) /* a refusal comes sooner, and costs nobody anything */
+
 void
 wake_scheduler(struct request *rq)
 {
     (void)db_run(rq->db, SQL_api_wake_scheduler, DB_NO_ARGS, NULL, NULL); /* it looks by itself before long */
+}
+
+/* A Redis that hangs costs one request in two seconds its time, not each: whoever comes first after a rest
+ * asks it again. */
+static enum rc
+try_push(struct request *rq, const struct queue_item *items, size_t n, struct err *err)
+{
+    atomic_llong *again = &rq->app->push_again_at;
+    long long rest = atomic_load(again), now = clock_mono();
+    enum rc rc;
+
+    if (rest != 0 && (now < rest || !atomic_compare_exchange_strong(again, &rest, now + PUSH_REST_US)))
+        return err_set(err, RC_UNAVAILABLE, "Redis did not answer a moment ago");
+    rc = queue_push(rq->cache, items, n, err);
+    if (rc != RC_OK && clock_mono() - now > PUSH_SLOW_US)
+        atomic_store(again, clock_mono() + PUSH_REST_US);
+    else if (rest != 0)
+        atomic_store(again, 0);
+    return rc;
 }
 
 void
@@ -15,7 +37,7 @@ push_items(struct request *rq, const struct queue_item *items, size_t n)
 {
     struct err err = { 0 };
 
-    if (n == 0 || queue_push(rq->cache, items, n, &err) == RC_OK)
+    if (n == 0 || try_push(rq, items, n, &err) == RC_OK)
         return;
     atomic_fetch_add(&rq->app->counts.push_failed, (long long)n);
     log_warn("job.push_failed", KV_INT("first_job", items[0].job_id), KV_INT("jobs", (int64_t)n),

@@ -1,4 +1,5 @@
 /* api/main.c - starts one api process; what it does is in server.c and dispatch.c. */
+#include "api/probe.h"
 #include "api/server.h"
 #include "common/log.h"
 #include <inttypes.h>
@@ -58,6 +59,8 @@ main(int argc, char **argv)
 
     if (conf_load("deskmill-api", app_about, app_options, argc, argv, NULL, &conf, &err) != RC_OK)
         return conf_fail("deskmill-api", "options", &err);
+    if (conf_bool(conf, "health"))
+        return probe_report(conf);
     conf_open_log(conf, "api");
     block_signals(&ending);
     if (app_create(conf, &app, &err) != RC_OK)

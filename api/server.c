@@ -369,7 +369,7 @@ server_drain(struct server *s, int64_t ms)
     struct timespec until;
     int left;
 
-    (void)clock_gettime(CLOCK_REALTIME, &until);
+    (void)clock_gettime(CLOCK_MONOTONIC, &until); /* a clock that is set back must not make this long */
     until.tv_sec += (time_t)(ms / 1000);
     until.tv_nsec += (long)(ms % 1000) * 1000000;
     if (until.tv_nsec >= 1000000000) {
@@ -383,7 +383,7 @@ server_drain(struct server *s, int64_t ms)
     (void)pthread_mutex_lock(&s->lock);
     s->draining = true;
     while (s->in_flight > 0)
-        if (pthread_cond_timedwait(&s->idle, &s->lock, &until) == ETIMEDOUT)
+        if (pthread_cond_clockwait(&s->idle, &s->lock, CLOCK_MONOTONIC, &until) == ETIMEDOUT)
             break;
     left = s->in_flight;
     (void)pthread_mutex_unlock(&s->lock);

@@ -531,3 +531,26 @@ cache_check_policy(struct cache *c, struct err *err)
         "(CONFIG SET maxmemory-policy noeviction, and the same in redis.conf)",
         c->url.host, c->url.port, n, p);
 }
+
+static int64_t
+info_int(const char *info, const char *field)
+{
+    const char *p = strstr(info, field);
+
+    return p == NULL ? 0 : strtoll(p + strlen(field), NULL, 10);
+}
+
+enum rc
+cache_memory(struct cache *c, int64_t *used, int64_t *max, struct err *err)
+{
+    AUTO(reply) info = NULL;
+    const char *text;
+    enum rc rc;
+
+    if ((rc = cache_run(c, &info, err, "INFO", "memory", NULL)) != RC_OK)
+        return rc;
+    text = reply_str(info);
+    *used = info_int(text, "\nused_memory:") - info_int(text, "\nmem_not_counted_for_evict:");
+    *max = info_int(text, "\nmaxmemory:");
+    return RC_OK;
+}

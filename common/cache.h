@@ -58,6 +58,9 @@ enum rc cache_pipeline(struct cache *c, size_t n, const size_t argc[], const cha
  * and how to set the right one. */
 enum rc cache_check_policy(struct cache *c, struct err *err);
 
+/* Bytes in use as maxmemory counts them, and maxmemory (0 = no limit), both by INFO memory. */
+enum rc cache_memory(struct cache *c, int64_t *used, int64_t *max, struct err *err);
+
 /* shared with cachea: host, port and so on out of a URL */
 struct cache_url {
     char host[256], user[128], password[256];

@@ -1,4 +1,5 @@
 #include "common/conf.h"
+#include "common/atfile.h"
 #include "common/buf.h"
 #include "common/log.h"
 #include "common/mask.h"
@@ -38,6 +39,7 @@ struct value {
     const char *source; /* where it came from, borrowed; NULL while it has none */
     char *text;
     int64_t number; /* CONF_INT, CONF_BOOL */
+    bool from_file; /* the text is what the file named held */
 };
 
 struct conf {
@@ -143,6 +145,25 @@ put_range(struct buf *b, const struct conf_option *o)
     }
 }
 
+/* What may hold a secret may stand in a file. */
+static bool
+may_be_file(const struct conf_option *o)
+{
+    return o->type == CONF_SECRET || o->type == CONF_URL;
+}
+
+/* As help and README say it. */
+static void
+put_range_of_help(struct buf *b, const struct conf_option *o)
+{
+    if (o->type == CONF_SECRET)
+        buf_puts(b, "text");
+    else
+        put_range(b, o);
+    if (may_be_file(o))
+        buf_puts(b, ", @file");
+}
+
 static void
 put_default(struct buf *b, const struct conf_option *o)
 {
@@ -164,7 +185,8 @@ text_of(const struct buf *b)
 
 /* ---- checking ---- */
 
-/* "--lease-ms (DESKMILL_LEASE_MS): '5s' is not right: expected ..."; never the value of a secret. */
+/* "--lease-ms (DESKMILL_LEASE_MS): '5s' is not right: expected ..."; never the value of a secret, nor what a
+ * file held. */
 static enum rc
 refuse(const struct value *v, const char *expected, struct err *err)
 {
@@ -176,8 +198,8 @@ refuse(const struct value *v, const char *expected, struct err *err)
     buf_printf(&b, "--%s", o->name);
     if (o->env != NULL)
         buf_printf(&b, " (%s)", o->env);
-    if (o->type == CONF_SECRET)
-        buf_puts(&b, ": ");
+    if (o->type == CONF_SECRET || v->from_file)
+        buf_puts(&b, v->from_file ? ", read from its file: " : ": ");
     else
         buf_printf(&b, ": '%s' is wrong: ", mask_urls(v->text, shown, sizeof shown));
     buf_printf(&b, "expected %s", expected);
@@ -264,6 +286,23 @@ check_value(struct value *v, struct err *err)
     return RC_OK;
 }
 
+/* The file's first line in place of its name. */
+static enum rc
+read_file(struct value *v, struct err *err)
+{
+    const struct conf_option *o = v->option;
+    AUTO_FREE char *line = NULL;
+    enum rc rc = atfile_read(v->text, &line, err);
+
+    if (rc != RC_OK)
+        return err_wrap(err, "--%s%s%s%s", o->name, o->env ? " (" : "", o->env ? o->env : "",
+                        o->env ? ")" : "");
+    free(v->text);
+    v->text = TAKE(line);
+    v->from_file = true;
+    return RC_OK;
+}
+
 /* What neither a flag nor the environment gave comes from the default. */
 static enum rc
 complete(struct value *v, struct err *err)
@@ -280,6 +319,8 @@ complete(struct value *v, struct err *err)
                            o->env ? o->env : "", o->env ? ")" : "", o->help);
         rc = set(v, o->def, "default", err);
     }
+    if (rc == RC_OK && may_be_file(o) && *v->text == '@')
+        rc = read_file(v, err);
     return rc != RC_OK ? rc : check_value(v, err);
 }
 
@@ -433,7 +474,7 @@ print_option(FILE *f, const struct conf_option *o, const struct widths *w)
     buf_init(&def, 1000);
     buf_init(&range, 1000);
     put_default(&def, o);
-    put_range(&range, o);
+    put_range_of_help(&range, o);
     fprintf(f, "  --%-*s  %-*s  %-*s  %s\n", w->flag, o->name, w->env, o->env != NULL ? o->env : "-", w->def,
             text_of(&def), text_of(&range));
     print_wrapped(f, o->help);
@@ -486,7 +527,7 @@ print_row(FILE *f, const struct conf_option *o)
     put_default(&b, o);
     print_cell(f, text_of(&b));
     buf_reset(&b);
-    put_range(&b, o);
+    put_range_of_help(&b, o);
     fputc(' ', f);
     print_cell(f, text_of(&b));
     fputc(' ', f);

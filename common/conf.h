@@ -6,6 +6,8 @@
  * --lease-ms=5000) and the variable given in `env`. Bad input is one line naming the option, what was given
  * and what would be right.
  *
+ * A secret or a URL may stand in a file: "@/run/secrets/key" (atfile.h).
+ *
  * An empty variable counts as not set. A CONF_BOOL flag alone means true; --flag=false turns it off. Of a
  * flag given twice the last counts.
  *

@@ -262,9 +262,10 @@ job_read(const struct dbres *r, int row, int64_t worker_id, int64_t batch, struc
 /* ---- settling
  * ----------------------------------------------------------------------------------------------- */
 
-enum { SETTLE_ARGS = 11 };
+enum { SETTLE_ARGS = 11, SETTLE_DONE_ARGS = 4 };
 struct settle_args {
     size_t n;
+    bool plain; /* all of them */
     int64_t *ids, *epochs, *run_at, *over;
     const char **states, **outcomes, **errors;
     char **own_errors; /* the same texts, to be freed */
@@ -339,6 +340,12 @@ fate_of(const struct settlement *s)
     }
 }
 
+bool
+settlement_is_plain(const struct settlement *s)
+{
+    return s->outcome == OUTCOME_DONE && !s->touched && s->error == NULL;
+}
+
 static bool
 settle_args_alloc(struct settle_args *a, size_t n)
 {
@@ -366,9 +373,11 @@ settle_args_create(int64_t worker_id, const struct settlement *s, size_t n, cons
         return err_set(err, RC_INTERNAL, "no memory");
     for (size_t i = 0; i < over_n; i++)
         a->over[i] = over[i];
+    a->plain = true;
     for (size_t i = 0; i < n; i++) {
         struct fate f = fate_of(&s[i]);
 
+        a->plain = a->plain && settlement_is_plain(&s[i]);
         a->ids[i] = s[i].job->id;
         a->epochs[i] = s[i].job->epoch;
         a->states[i] = f.state;
@@ -386,14 +395,17 @@ settle_args_create(int64_t worker_id, const struct settlement *s, size_t n, cons
                                          db_texts(a->errors, n), db_texts(a->outcomes, n),
                                          db_bools(a->touched, n), db_i64s(a->over, over_n) },
            sizeof a->args);
+    if (a->plain)
+        a->args[3] = db_i64s(a->over, over_n);
     *out = TAKE(a);
     return RC_OK;
 }
 
 const struct db_arg *
-settle_args_get(const struct settle_args *a, size_t *n)
+settle_args_get(const struct settle_args *a, enum sql_id *id, size_t *n)
 {
-    *n = SETTLE_ARGS;
+    *id = a->plain ? SQL_job_settle_done : SQL_job_settle;
+    *n = a->plain ? SETTLE_DONE_ARGS : SETTLE_ARGS;
     return a->args;
 }
 

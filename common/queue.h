@@ -37,7 +37,9 @@ struct queue_item {
                  */
 };
 
-/* Appends the ids to their lists and leaves wake-up tokens; one round trip per 500. */
+/* Appends the ids to their lists and leaves wake-up tokens; one round trip per 500. RC_LIMIT: no memory is
+ * left for them; the generation is dropped then, and with it the promise that the lists are whole, and a
+ * worker is woken to look into the rows. */
 enum rc queue_push(struct cache *c, const struct queue_item *items, size_t n, struct err *err);
 /* The same without waiting; a failure is left to the scheduler's check, after cb (may be NULL) heard of it.
  */
@@ -45,7 +47,8 @@ void queue_push_async(struct cachea *c, const struct queue_item *items, size_t n
 
 /* Moves up to `want` ids to the worker's own list, weighted over queues (live 6, default 3, bulk 1; an empty
  * queue's turn goes to the next) and in turn over integrations; what the list held before is dropped first.
- * cb gets an array of ids. Cost does not grow with the backlog. */
+ * cb gets an array of ids, the last of them 0 when Redis holds no generation: then what is missing from the
+ * lists is to be looked for in the rows. Cost does not grow with the backlog. */
 void queue_claim_async(struct cachea *c, int64_t worker_id, int want, cachea_cb cb, void *arg);
 /* Waits on `c` (a connection of its own) until there may be work, or `seconds` have passed. */
 void queue_wait_async(struct cachea *c, int seconds, cachea_cb cb, void *arg);

@@ -1,10 +1,8 @@
 #include "common/seal.h"
 #include "common/auto.h"
 #include <assert.h>
-#include <errno.h>
 #include <pthread.h>
 #include <sodium.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -33,13 +31,15 @@ ready(void)
 
 static const char blanks[] = " \t\r\n\v\f";
 
-static enum rc
-from_hex(const char *text, const char *where, struct seal_key *out, struct err *err)
+enum rc
+seal_key_load(const char *text, struct seal_key *out, struct err *err)
 {
     struct seal_key k;
     size_t len, got = 0;
     int rc;
 
+    assert(text != NULL && out != NULL);
+    ready();
     text += strspn(text, blanks);
     len = strlen(text);
     while (len > 0 && strchr(blanks, text[len - 1]) != NULL)
@@ -51,39 +51,7 @@ from_hex(const char *text, const char *where, struct seal_key *out, struct err *
         return RC_OK;
     }
     sodium_memzero(&k, sizeof k);
-    return err_set(err, RC_INVALID, "%sthe key must be 64 hex digits; `openssl rand -hex 32` makes one",
-                   where);
-}
-
-static enum rc
-from_file(const char *path, struct seal_key *out, struct err *err)
-{
-    char line[256] = "", where[300];
-    FILE *f = fopen(path, "re");
-    enum rc rc;
-    bool got;
-
-    if (f == NULL)
-        return err_set(err, RC_INVALID,
-                       "the key file %.200s: %s; it holds 64 hex digits, `openssl rand -hex 32` makes one",
-                       path, strerror(errno));
-    setvbuf(f, NULL, _IONBF, 0); /* no copy of the key is left behind in a buffer */
-    got = fgets(line, sizeof line, f) != NULL || feof(f);
-    (void)snprintf(where, sizeof where, "%.200s: ", path);
-    rc = got ? from_hex(line, where, out, err)
-             : err_set(err, RC_INVALID, "the key file %.200s: %s", path, strerror(errno));
-    sodium_memzero(line, sizeof line);
-    (void)fclose(f);
-    return rc;
-}
-
-enum rc
-seal_key_load(const char *text, struct seal_key *out, struct err *err)
-{
-    assert(text != NULL && out != NULL);
-    ready();
-    text += strspn(text, blanks);
-    return *text == '@' ? from_file(text + 1, out, err) : from_hex(text, "", out, err);
+    return err_set(err, RC_INVALID, "the key must be 64 hex digits; `openssl rand -hex 32` makes one");
 }
 
 enum rc

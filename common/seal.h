@@ -16,8 +16,7 @@ struct seal_key {
     unsigned char bytes[32];
 };
 
-/* From 64 hex digits, or "@/path/to/file" whose first line holds them. RC_INVALID says how to make one
- * (`openssl rand -hex 32`). */
+/* From 64 hex digits. RC_INVALID says how to make them (`openssl rand -hex 32`). */
 enum rc seal_key_load(const char *text, struct seal_key *out, struct err *err);
 
 /* *out is the caller's to free(). */

@@ -1,6 +1,7 @@
 #include "scheduler/dispatch.h"
 #include "common/clock.h"
 #include "common/log.h"
+#include "scheduler/leader.h"
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -67,6 +68,7 @@ dispatch_create(const char *database_url, int64_t check_ms, struct dispatch **ou
     AUTO(dispatch) d = calloc(1, sizeof *d);
     const struct db_options o = { .app_name = "deskmill-scheduler/rebuild",
                                   .lock_timeout_ms = 1000,
+                                  .idle_tx_timeout_ms = LEADER_LEASE_MS,
                                   .by_index = true };
     enum rc rc;
 
@@ -213,11 +215,27 @@ out:
     return rc;
 }
 
-/* The next ids of the queue being filled. */
+/* List by list, and within one in the order in which its jobs are to run, which is that of the rows. */
+static int
+compare_items(const void *a, const void *b)
+{
+    const struct queue_item *x = a, *y = b;
+
+    if (x->integration_id != y->integration_id)
+        return x->integration_id < y->integration_id ? -1 : 1;
+    if (x->priority != y->priority)
+        return x->priority < y->priority ? -1 : 1;
+    return (x->job_id > y->job_id) - (x->job_id < y->job_id);
+}
+
+/* The next ids of the queue being filled. Those of one list go together: what a push costs is the lists that
+ * it touches. */
 static enum rc
 rebuild_chunk(struct dispatch *d, struct push *push, struct err *err)
 {
     AUTO(dbres) res = NULL;
+    AUTO_FREE struct queue_item *items = NULL;
+    size_t n;
     enum rc rc = db_run(d->rebuild_db, cursors[d->queue].fetch, DB_NO_ARGS, &res, err);
 
     if (rc != RC_OK)
@@ -226,8 +244,12 @@ rebuild_chunk(struct dispatch *d, struct push *push, struct err *err)
         d->queue++;
         return RC_OK;
     }
-    d->jobs += dbres_rows(res);
-    return push_rows(push, res, false, err);
+    if ((rc = job_read_items(res, false, &items, &n, err)) != RC_OK)
+        return rc;
+    qsort(items, n, sizeof *items, compare_items);
+    push_items(push, items, n);
+    d->jobs += (int64_t)n;
+    return RC_OK;
 }
 
 enum rc
@@ -237,8 +259,8 @@ dispatch_step(struct dispatch *d, struct push *push, struct err *err)
     enum rc rc = RC_OK;
 
     while (d->rebuilding && clock_mono() < until && rc == RC_OK) {
-        if (push_cache(push) == NULL)
-            dispatch_abandon(d); /* Redis went away: begun again when it is back */
+        if (push_cache(push) == NULL || push_full(push))
+            dispatch_abandon(d); /* Redis went away, or is full: begun again when it is back or has room */
         else if (d->queue < QUEUE_COUNT)
             rc = rebuild_chunk(d, push, err);
         else

@@ -4,7 +4,9 @@
  *
  * The leader holds a lease in queue_state (a term, by the database's clock) and, for as long as its session
  * lives, an advisory lock of that term. A standby takes over when the lease has run out, or when it saw the
- * lock missing twice: a killed leader is replaced within a second or two, a stopped one after its lease.
+ * lock missing twice: a killed leader is replaced within a second or two, a stopped one after its lease; what
+ * locks a stopped one holds go when its transactions have been idle for as long. Ticks and delayed jobs do
+ * not wait for that: a standby takes them as soon as they are late.
  */
 #ifndef DESKMILL_SCHEDULER_LEADER_H
 #define DESKMILL_SCHEDULER_LEADER_H

@@ -1,5 +1,6 @@
 /* scheduler/main.c - starts one scheduler process; what it does is in scheduler.c. */
 #include "common/log.h"
+#include "common/pulse.h"
 #include "scheduler/scheduler.h"
 #include <stdlib.h>
 
@@ -14,6 +15,8 @@ main(int argc, char **argv)
     if (conf_load(proc, "Decides what is due: cron ticks, delayed jobs, lost workers, Redis, retention.",
                   scheduler_options, argc, argv, NULL, &conf, &err) != RC_OK)
         return conf_fail(proc, "config", &err);
+    if (conf_bool(conf, "health"))
+        return pulse_report(conf_str(conf, "health-file"));
     conf_open_log(conf, "scheduler");
     if (scheduler_create(conf, &scheduler, &err) != RC_OK || scheduler_run(scheduler, &err) != RC_OK)
         return conf_fail(proc, "scheduler", &err);

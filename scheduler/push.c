@@ -7,16 +7,20 @@
 
 enum {
     REDIS_TIMEOUT_MS = 1000,
-    PROBE_SHARE = 5, /* a server that swallows our questions costs the loop a fifth of its time at most */
+    PROBE_TIMEOUT_MS = 250, /* while it is down: more often and less patiently */
+    PROBE_SHARE = 5,   /* a server that swallows our questions costs the loop a fifth of its time at most */
+    ROOM_PERCENT = 90, /* of its memory in use: a server that was full has room again */
+    FULL_RETRY_MS = 30000, /* and if that never comes, what there is room for is tried so often */
 };
 /* Soon again: workers go the slow way until Redis is seen to be back. */
 static const struct backoff probe_backoff = { .base_ms = 100, .cap_ms = 1000 };
 
 struct push {
-    struct cache *cache;
-    bool down, missed, policy_seen;
+    struct cache *cache, *probe; /* the probe asks while the server is down */
+    bool down, full, missed, policy_seen;
     int failures;
-    int64_t retry_at; /* clock_mono */
+    int64_t retry_at;      /* clock_mono */
+    int64_t full_retry_at; /* clock_mono */
 };
 
 void
@@ -25,6 +29,7 @@ push_destroy(struct push *p)
     if (p == NULL)
         return;
     cache_destroy(p->cache);
+    cache_destroy(p->probe);
     free(p);
 }
 
@@ -37,7 +42,8 @@ push_create(const char *redis_url, struct push **out, struct err *err)
 
     if (p == NULL)
         return err_set(err, RC_INTERNAL, "no memory");
-    if ((rc = cache_create(redis_url, REDIS_TIMEOUT_MS, &p->cache, err)) != RC_OK)
+    if ((rc = cache_create(redis_url, REDIS_TIMEOUT_MS, &p->cache, err)) != RC_OK ||
+        (rc = cache_create(redis_url, PROBE_TIMEOUT_MS, &p->probe, err)) != RC_OK)
         return rc;
     rc = cache_check_policy(p->cache, &why);
     if (rc == RC_INVALID)
@@ -49,10 +55,25 @@ push_create(const char *redis_url, struct push **out, struct err *err)
     return RC_OK;
 }
 
+/* It answers, but takes no more ids. Whoever was refused has dropped the generation, so that workers look
+ * into the rows. */
+static void
+note_full(struct push *p, const struct err *err)
+{
+    if (!p->full)
+        log_warn("redis.full", KV_ERR(err));
+    p->full = true;
+    p->full_retry_at = clock_mono() + FULL_RETRY_MS * 1000;
+}
+
 void
 push_failed(struct push *p, const struct err *err)
 {
     p->missed = true;
+    if (err->rc == RC_LIMIT) {
+        note_full(p, err);
+        return;
+    }
     p->failures++;
     p->retry_at = clock_mono() + backoff_jitter_ms(&probe_backoff, p->failures) * 1000;
     if (!p->down)
@@ -72,6 +93,26 @@ check_policy(struct push *p)
     p->policy_seen = p->policy_seen || rc == RC_OK || rc == RC_INVALID;
 }
 
+/* Whether a server that was full takes ids again. */
+static bool
+has_room(struct push *p)
+{
+    struct err err = { 0 };
+    int64_t used, max;
+
+    if (!p->full)
+        return true;
+    if (cache_memory(p->cache, &used, &max, &err) != RC_OK) {
+        push_failed(p, &err);
+        return false;
+    }
+    if (max > 0 && used > max / 100 * ROOM_PERCENT && clock_mono() < p->full_retry_at)
+        return false;
+    p->full = false;
+    log_info("redis.room", KV_INT("used", used), KV_INT("max", max));
+    return true;
+}
+
 bool
 push_probe(struct push *p, int64_t *generation, char run_id[static 64])
 {
@@ -80,7 +121,7 @@ push_probe(struct push *p, int64_t *generation, char run_id[static 64])
 
     if (p->down && began < p->retry_at)
         return false;
-    if (queue_generation(p->cache, generation, run_id, &err) != RC_OK) {
+    if (queue_generation(p->down ? p->probe : p->cache, generation, run_id, &err) != RC_OK) {
         push_failed(p, &err);
         took = clock_mono() - began;
         if (p->retry_at < clock_mono() + took * PROBE_SHARE)
@@ -94,7 +135,13 @@ push_probe(struct push *p, int64_t *generation, char run_id[static 64])
     }
     p->failures = 0;
     check_policy(p);
-    return true;
+    return has_room(p);
+}
+
+bool
+push_full(const struct push *p)
+{
+    return p->full;
 }
 
 struct cache *

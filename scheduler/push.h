@@ -24,11 +24,13 @@ void push_jobs(struct push *p, const struct job_enqueued *jobs, size_t n);
 enum rc push_rows(struct push *p, const struct dbres *rows, bool front, struct err *err);
 
 /* Asks Redis for its generation and run id, as in queue_generation(). False: it is down (tried again with
- * backoff). Logs when that changes. */
+ * backoff), or full: once it has refused ids for want of memory, until a tenth of that is free, and every 30
+ * s. Logs when that changes. */
 bool push_probe(struct push *p, int64_t *generation, char run_id[static 64]);
 /* The connection, or NULL while Redis is down. After a failure on it: push_failed(). */
 struct cache *push_cache(struct push *p);
 void push_failed(struct push *p, const struct err *err);
+bool push_full(const struct push *p);
 /* True once after ids may not have arrived. */
 bool push_missed(struct push *p);
 

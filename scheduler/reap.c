@@ -164,15 +164,18 @@ static enum rc
 take_back(struct db *db, struct push *push, int64_t worker_id, int64_t ms, size_t *n, struct err *err)
 {
     const struct db_arg worker = db_i64(worker_id);
-    const struct db_call calls[] = { { SQL_job_reap, &worker, 1 }, { SQL_job_reap_log, &worker, 1 } };
-    struct dbres *both[COUNT_OF(calls)] = { NULL };
+    const struct db_call calls[] = { { SQL_job_reap, &worker, 1 },
+                                     { SQL_job_reap_log, &worker, 1 },
+                                     { SQL_job_reap_claims, &worker, 1 } };
+    struct dbres *each[COUNT_OF(calls)] = { NULL };
     AUTO(dbres) res = NULL;
     AUTO_FREE struct queue_item *items = NULL;
     size_t free_to_go = 0, queued = 0;
-    enum rc rc = db_pipeline(db, calls, COUNT_OF(calls), both, err); /* one transaction */
+    enum rc rc = db_pipeline(db, calls, COUNT_OF(calls), each, err); /* one transaction */
 
-    res = both[0];
-    dbres_destroy(both[1]);
+    res = each[0];
+    dbres_destroy(each[1]);
+    dbres_destroy(each[2]);
     if (rc != RC_OK || dbres_rows(res) == 0)
         return rc;
     if ((rc = job_read_items(res, true, &items, n, err)) != RC_OK)

@@ -3,6 +3,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/migrate.h"
+#include "common/pulse.h"
 #include "scheduler/dispatch.h"
 #include "scheduler/leader.h"
 #include "scheduler/promote.h"
@@ -47,12 +48,25 @@ const struct conf_option scheduler_options[] = {
       "MiB of live rows in sync_log beyond which the oldest go, until nine tenths are left; 0 = no bound." },
     { "stuck-s", "DESKMILL_STUCK_S", CONF_INT, "60", 5, 86400, NULL,
       "Seconds without a claim after which a queue is stuck, where work waits and slots are free." },
+    { "health-file", "DESKMILL_HEALTH_FILE", CONF_STRING, "", 0, 0, NULL,
+      "File to renew while beats reach PostgreSQL; a folder in memory suits it." },
+    { "health", NULL, CONF_BOOL, "false", 0, 0, NULL,
+      "Say whether the process that renews health-file is working, and exit: 0 it is, 1 it is not." },
     { "always-lead", NULL, CONF_BOOL, "false", 0, 0, NULL,
       "Acts without the leader's lease. For tests that run several schedulers in full contention." },
     { .name = NULL },
 };
 
-enum { TROUBLE_REST_MS = 1000, CONTENDED_MS = 50, FAR_MS = 86400 * 1000, TROUBLE_REPEAT_S = 60 };
+/* HEALTH_MS: what a pass may take, beside the beats it delays, before it counts as hanging. HELP_AFTER_MS: so
+ * late is due work when a standby lends a hand. */
+enum {
+    HEALTH_MS = 10000,
+    TROUBLE_REST_MS = 1000,
+    CONTENDED_MS = 50,
+    HELP_AFTER_MS = 250,
+    FAR_MS = 86400 * 1000,
+    TROUBLE_REPEAT_S = 60
+};
 
 enum part_id {
     PART_NEW,
@@ -80,7 +94,8 @@ struct scheduler {
     int signals; /* signalfd */
     bool stopping, ready, db_down;
     int64_t beat_us, check_us, sweep_us, lease_us;
-    int64_t last_contact; /* clock_mono, when the database last answered a beat; 0 = not yet */
+    const char *health_file; /* borrowed from the options */
+    int64_t last_contact;    /* clock_mono, when the database last answered a beat; 0 = not yet */
     int64_t next_beat;
     struct {
         int64_t due;     /* clock_mono */
@@ -128,6 +143,7 @@ scheduler_create(const struct conf *conf, struct scheduler **out, struct err *er
 {
     const struct db_options db = { .app_name = "deskmill-scheduler",
                                    .lock_timeout_ms = 1000,
+                                   .idle_tx_timeout_ms = LEADER_LEASE_MS,
                                    .by_index = true };
     const char *url = conf_str(conf, "database-url");
     AUTO(scheduler) s = calloc(1, sizeof *s);
@@ -140,6 +156,7 @@ scheduler_create(const struct conf *conf, struct scheduler **out, struct err *er
     s->check_us = conf_int(conf, "check-ms") * MS;
     s->sweep_us = conf_int(conf, "sweep-ms") * MS;
     s->lease_us = conf_int(conf, "lease-ms") * MS;
+    s->health_file = conf_str(conf, "health-file");
     if ((rc = open_signals(s, err)) != RC_OK || (rc = db_create(url, &db, &s->db, err)) != RC_OK ||
         (rc = push_create(conf_str(conf, "redis-url"), &s->push, err)) != RC_OK ||
         (rc = leader_create(conf_bool(conf, "always-lead"), &s->leader, err)) != RC_OK ||
@@ -260,17 +277,19 @@ part_signals(struct scheduler *s, struct err *err)
 static const struct {
     const char *name;
     enum rc (*run)(struct scheduler *s, struct err *err);
+    bool shared; /* a standby does it too, once it is late: the leader has more than it can do, or has just
+                    died */
 } parts[PART_COUNT] = {
-    [PART_NEW] = { "new", part_new },
-    [PART_TICKS] = { "ticks", part_ticks },
-    [PART_PROMOTE] = { "promote", part_promote },
-    [PART_BURY] = { "bury", part_bury },
-    [PART_REAP] = { "reap", part_reap },
-    [PART_DISPATCH] = { "dispatch", part_dispatch },
-    [PART_ORPHANS] = { "orphans", part_orphans },
-    [PART_REBUILD] = { "rebuild", part_rebuild },
-    [PART_SWEEP] = { "sweep", part_sweep },
-    [PART_SIGNALS] = { "signals", part_signals },
+    [PART_NEW] = { "new", part_new, false },
+    [PART_TICKS] = { "ticks", part_ticks, true },
+    [PART_PROMOTE] = { "promote", part_promote, true },
+    [PART_BURY] = { "bury", part_bury, false },
+    [PART_REAP] = { "reap", part_reap, false },
+    [PART_DISPATCH] = { "dispatch", part_dispatch, false },
+    [PART_ORPHANS] = { "orphans", part_orphans, false },
+    [PART_REBUILD] = { "rebuild", part_rebuild, false },
+    [PART_SWEEP] = { "sweep", part_sweep, false },
+    [PART_SIGNALS] = { "signals", part_signals, false },
 };
 
 /* ---- trouble ---- */
@@ -322,19 +341,20 @@ run_part(struct scheduler *s, enum part_id id, struct err *err)
 
 /* ---- the turn ---- */
 
-/* When ticks and delayed jobs are due, from the database's point of view. */
+/* When ticks and delayed jobs are due, from the database's point of view; for a standby, when they are late.
+ */
 static enum rc
 look_ahead(struct scheduler *s, struct err *err)
 {
     AUTO(dbres) res = NULL;
     enum rc rc = db_run(s->db, SQL_scheduler_next, DB_NO_ARGS, &res, err);
-    int64_t now = clock_mono();
+    int64_t now = clock_mono(), patience = leader_leads(s->leader) ? 0 : HELP_AFTER_MS;
 
     if (rc != RC_OK)
         return rc;
     for (int col = 0; col < 2; col++) {
         enum part_id id = col == 0 ? PART_TICKS : PART_PROMOTE;
-        int64_t ms = dbres_i64(res, 0, col);
+        int64_t ms = dbres_i64(res, 0, col) + patience;
 
         s->parts[id].due = dbres_null(res, 0, col) || ms > FAR_MS ? INT64_MAX : now + (ms > 0 ? ms * MS : 0);
     }
@@ -364,11 +384,20 @@ beat(struct scheduler *s, struct err *err)
         return rc;
     if (rc != RC_OK)
         tell(s, PART_DISPATCH, err);
+    else
+        pulse_beat(s->health_file,
+                   HEALTH_MS + 5 * s->beat_us / MS); /* it leads, or it follows one that does */
     note_contact(s);
     s->next_beat = clock_mono() + s->beat_us;
     if (led && !leader_leads(s->leader) && dispatch_rebuilding(s->dispatch))
         dispatch_abandon(s->dispatch);
     return RC_OK;
+}
+
+static bool
+ours_to_do(const struct scheduler *s, int id)
+{
+    return parts[id].shared || leader_leads(s->leader);
 }
 
 /* Does what is due. *wait: until something is due again, in microseconds. */
@@ -380,24 +409,22 @@ turn(struct scheduler *s, int64_t *wait, struct err *err)
 
     if (clock_mono() >= s->next_beat && (rc = beat(s, err)) != RC_OK)
         return rc;
-    next = s->next_beat;
-    if (leader_leads(s->leader)) {
-        if ((rc = look_ahead(s, err)) != RC_OK)
+    if ((rc = look_ahead(s, err)) != RC_OK)
+        return rc;
+    s->parts[PART_REBUILD].due = dispatch_rebuilding(s->dispatch) ? 0 : INT64_MAX;
+    for (int id = 0; id < PART_COUNT && !asked_to_stop(s, 0); id++) {
+        int64_t now = clock_mono();
+
+        if (ours_to_do(s, id) && s->parts[id].due <= now && s->parts[id].rest <= now &&
+            (rc = run_part(s, (enum part_id)id, err)) != RC_OK)
             return rc;
-        s->parts[PART_REBUILD].due = dispatch_rebuilding(s->dispatch) ? 0 : INT64_MAX;
-        for (int id = 0; id < PART_COUNT && !asked_to_stop(s, 0); id++) {
-            int64_t now = clock_mono();
+    }
+    next = s->next_beat;
+    for (int id = 0; id < PART_COUNT; id++) {
+        int64_t due = s->parts[id].due > s->parts[id].rest ? s->parts[id].due : s->parts[id].rest;
 
-            if (s->parts[id].due <= now && s->parts[id].rest <= now &&
-                (rc = run_part(s, (enum part_id)id, err)) != RC_OK)
-                return rc;
-        }
-        for (int id = 0; id < PART_COUNT; id++) {
-            int64_t due = s->parts[id].due > s->parts[id].rest ? s->parts[id].due : s->parts[id].rest;
-
-            if (due < next)
-                next = due;
-        }
+        if (ours_to_do(s, id) && due < next)
+            next = due;
     }
     *wait = next - clock_mono();
     return RC_OK;

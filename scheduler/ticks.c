@@ -8,7 +8,7 @@
 #include <string.h>
 
 enum {
-    BATCH = 500,        /* schedules a transaction */
+    BATCH = 1000,       /* schedules a transaction */
     BATCH_TICKS = 2000, /* ticks a transaction; run_all may bring many of one schedule */
     SCHEDULE_TICKS = 1000,
     LATER_MAX = 256,

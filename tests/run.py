@@ -115,8 +115,17 @@ def scratch():
 
 
 def run_scenarios(pattern, fast, workers, tally, folder):
-    report = folder / "pytest.xml"
-    argv = [sys.executable, "-B", "-m", "pytest", *(TESTS / part for part in ("scenarios", "isolation", "vendorsim")), "-q", "-p", "no:cacheprovider", f"--junitxml={report}", "--durations=10"]
+    run_pytest(("chaos", "scenarios", "isolation", "cron", "model", "vendorsim"), pattern, fast, workers, tally, folder)
+
+
+def run_compose(pattern, fast, tally, folder):
+    """By itself and at the end: it builds images, and others' time limits should not have to allow for that."""
+    run_pytest(("compose",), pattern, fast, 1, tally, folder)
+
+
+def run_pytest(parts, pattern, fast, workers, tally, folder):
+    report = folder / f"pytest-{parts[0]}.xml"
+    argv = [sys.executable, "-B", "-m", "pytest", *(TESTS / part for part in parts), "-q", "-rs", "-p", "no:cacheprovider", f"--junitxml={report}", "--durations=10"]
     if workers > 1:
         argv += ["-n", str(workers)]
     if pattern:
@@ -131,7 +140,7 @@ def run_scenarios(pattern, fast, workers, tally, folder):
         end_gently(child)
         raise
     if not report.exists():
-        tally.fail("pytest itself")
+        tally.fail(f"pytest of {parts[0]} itself")
         return
     for case in ET.parse(report).iter("testcase"):
         name = f"{case.get('classname')}::{case.get('name')}"
@@ -142,12 +151,12 @@ def run_scenarios(pattern, fast, workers, tally, folder):
         else:
             tally.passed += 1
     if returncode not in (0, 1, 5) and not tally.failed:
-        tally.fail(f"pytest itself: exit code {returncode}")
+        tally.fail(f"pytest of {parts[0]} itself: exit code {returncode}")
 
 
 def main():
     p = argparse.ArgumentParser(prog="./dev test", description="Builds with sanitizers and runs the tests.")
-    p.add_argument("which", nargs="?", choices=["unit", "scenarios"], help="only these")
+    p.add_argument("which", nargs="?", choices=["unit", "scenarios", "compose"], help="only these")
     p.add_argument("--fast", action="store_true", help="leave out the scenarios marked slow")
     p.add_argument("-k", metavar="EXPR", help="only tests whose name matches")
     p.add_argument("-n", type=int, default=min(4, os.cpu_count() or 2), metavar="N", help="scenarios at a time (%(default)s)")
@@ -157,10 +166,12 @@ def main():
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that `finally` stops what was started
     try:
         with scratch() as folder:
-            if opts.which != "scenarios":
+            if opts.which in (None, "unit"):
                 run_units(opts.k, tally, folder)
-            if opts.which != "unit":
+            if opts.which in (None, "scenarios"):
                 run_scenarios(opts.k, opts.fast, opts.n, tally, folder)
+            if opts.which in (None, "compose"):
+                run_compose(opts.k, opts.fast, tally, folder)
     except KeyboardInterrupt:
         print("interrupted; everything that was started is stopped", file=sys.stderr)
         return 130

@@ -12,7 +12,7 @@ batches_fini(struct batches *b)
 bool
 batches_open(struct batches *b, int64_t number, int jobs)
 {
-    assert(jobs > 0 && (b->n == 0 || b->v[b->n - 1].number < number));
+    assert(b->n == 0 || b->v[b->n - 1].number < number);
     if (b->n == b->cap) {
         size_t cap = b->cap == 0 ? 16 : 2 * b->cap;
         struct batch *grown = realloc(b->v, cap * sizeof *grown);

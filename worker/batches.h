@@ -23,7 +23,8 @@ struct batches {
 
 void batches_fini(struct batches *b);
 
-/* A batch of `jobs` > 0 jobs has come; numbers ascend. False: no memory (its row is left to the reaper). */
+/* A batch of `jobs` jobs has come (0: only its row is to go); numbers ascend. False: no memory (the row is
+ * left to the reaper). */
 bool batches_open(struct batches *b, int64_t number, int jobs);
 /* The lowest number there is, INT64_MAX if there is none. */
 int64_t batches_oldest(const struct batches *b);

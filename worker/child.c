@@ -52,7 +52,7 @@ connections(struct child *c, int64_t worker_id, struct err *err)
 }
 
 static void
-run_job(struct child *c, const struct job *j, struct wire_result *result)
+run_job(struct child *c, const struct job *j, struct lane_result *result)
 {
     job_run_fn run = jobs_find(j->kind);
     json_auto_t *args = NULL;
@@ -75,9 +75,35 @@ run_job(struct child *c, const struct job *j, struct wire_result *result)
     result->touched = ctx.touched;
     if (result->outcome == OUTCOME_RETRY || result->outcome == OUTCOME_DEAD ||
         result->outcome == OUTCOME_SNOOZE)
-        (void)snprintf(result->error, sizeof result->error, "%s", err.text);
+        (void)snprintf(result->error, sizeof result->error, "%.*s", (int)sizeof result->error - 1, err.text);
     ctx_fini(&ctx);
     db_rollback(c->db); /* nothing stays open between two jobs, whatever the job forgot */
+}
+
+/* Runs what it was given, as far as that is not taken back. False: it has run its share, or the parent is
+ * gone. */
+static bool
+run_packet(struct child *c, int64_t *jobs)
+{
+    struct job job; /* borrows from the packet */
+    uint32_t number;
+
+    while (*jobs > 0 && wire_next(&job, &number)) {
+        struct lane_result *r;
+        int64_t start = clock_mono();
+
+        if (!lane_begin(c->lane, number))
+            continue;
+        r = lane_result(c->lane);
+        log_set_job(job.id);
+        run_job(c, &job, r);
+        log_set_job(0);
+        --*jobs;
+        r->us = clock_mono() - start;
+        if (lane_end(c->lane) && !wire_nudge(CONTROL_FD))
+            return false;
+    }
+    return *jobs > 0;
 }
 
 _Noreturn void
@@ -85,32 +111,10 @@ child_run(const struct conf *conf, int fd, struct lane *lane)
 {
     struct child c = { .conf = conf, .lane = lane };
     int64_t jobs = conf_int(conf, "child-jobs");
-    struct err err = { 0 };
 
     let_go_of_the_parent(fd);
-    while (jobs > 0) {
-        struct wire_result result = { 0 };
-        struct job job = { 0 };
-        enum wire_type type;
-        int64_t start;
-
-        if (wire_receive_job(CONTROL_FD, true, &type, &job, &result.number, &err) != RC_OK ||
-            type == WIRE_END)
-            break;
-        if (!lane_begin(lane, result.number)) {
-            job_fini(&job);
-            continue;
-        }
-        start = clock_mono();
-        log_set_job(job.id);
-        run_job(&c, &job, &result);
-        log_set_job(0);
-        job_fini(&job);
-        jobs--;
-        result.us = clock_mono() - start;
-        if (wire_send_result(CONTROL_FD, &result, &err) != RC_OK)
-            break;
-    }
+    while (wire_receive(CONTROL_FD) && run_packet(&c, &jobs))
+        continue;
     db_destroy(c.db);
     cache_destroy(c.cache);
     _exit(EXIT_SUCCESS); /* the parent's atexit handlers and buffers are not ours */

@@ -86,6 +86,7 @@ ctx_fini(struct job_ctx *ctx)
     json_decref(ctx->extra_progress);
     json_decref(ctx->unknown);
     free(ctx->enqueued);
+    free(ctx->doubtful);
     *ctx = (struct job_ctx){ 0 };
 }
 
@@ -190,6 +191,15 @@ push_enqueued(struct job_ctx *ctx)
     ctx->enqueued_n = 0;
 }
 
+static void
+take_checkpoint(struct job_ctx *ctx, json_t **checkpoint)
+{
+    if (checkpoint == NULL || *checkpoint == NULL)
+        return;
+    json_decref(ctx->checkpoint);
+    ctx->checkpoint = TAKE(*checkpoint);
+}
+
 static enum rc
 commit(struct job_ctx *ctx, bool begin, const struct db_call *calls, size_t n, json_t **checkpoint,
        struct err *err)
@@ -210,6 +220,7 @@ commit(struct job_ctx *ctx, bool begin, const struct db_call *calls, size_t n, j
 
     assert(n + 4 <= FENCE_CALLS_MAX);
     err = err != NULL ? err : &local;
+    free(TAKE(ctx->doubtful)); /* whoever did not ask takes it as not committed */
     if (progress_text == NULL)
         return err_set(err, RC_INTERNAL, "no memory for a job's progress");
     if (begin)
@@ -225,15 +236,14 @@ commit(struct job_ctx *ctx, bool begin, const struct db_call *calls, size_t n, j
     all[m++] = (struct db_call){ .id = SQL_commit };
     if ((rc = db_pipeline(ctx->db, all, m, res, err)) != RC_OK) {
         note_refusal(ctx, err);
+        if (rc == RC_UNAVAILABLE)
+            ctx->doubtful = TAKE(progress_text);
         ctx_rollback(ctx);
         return rc;
     }
     ctx->cancel = dbres_bool(res[at], 0, 0);
     ctx->unsaved = false;
-    if (going != ctx->checkpoint) {
-        json_decref(ctx->checkpoint);
-        ctx->checkpoint = TAKE(*checkpoint);
-    }
+    take_checkpoint(ctx, checkpoint);
     for (size_t i = 0; i < m; i++)
         dbres_destroy(res[i]);
     push_enqueued(ctx);
@@ -252,12 +262,34 @@ ctx_save(struct job_ctx *ctx, const struct db_call *calls, size_t n, json_t **ch
     return commit(ctx, true, calls, n, checkpoint, err);
 }
 
+enum rc
+ctx_landed(struct job_ctx *ctx, json_t **checkpoint, bool *landed, struct err *err)
+{
+    AUTO(dbres) res = NULL;
+    enum rc rc = db_run(ctx->db, SQL_ctx_landed,
+                        DB_ARGS(db_i64(ctx->job->id), db_i64(ctx->job->epoch), db_i64(ctx->job->worker_id),
+                                db_text(ctx->doubtful)),
+                        &res, err);
+
+    if (rc != RC_OK)
+        return rc;
+    *landed = dbres_bool(res, 0, 0);
+    free(TAKE(ctx->doubtful));
+    if (*landed) {
+        ctx->unsaved = false;
+        take_checkpoint(ctx, checkpoint);
+    }
+    return RC_OK;
+}
+
 void
 ctx_flush(struct job_ctx *ctx)
 {
     struct err err = { 0 };
 
-    if (ctx->unsaved && !ctx->lost && commit(ctx, true, NULL, 0, NULL, &err) != RC_OK && !ctx->lost)
+    if (!ctx->unsaved || ctx->lost || ctx->doubtful != NULL)
+        return; /* what may have been committed is not overwritten with less */
+    if (commit(ctx, true, NULL, 0, NULL, &err) != RC_OK && !ctx->lost)
         log_warn("job.counts_lost", KV_INT("job", ctx->job->id), KV_ERR(&err));
 }
 

@@ -45,6 +45,7 @@ struct job_ctx {
     bool touched;                   /* a vendor was called */
     bool cancel;                    /* the last fence said that someone wants the job cancelled */
     bool lost;                      /* a fence refused: no longer ours; nothing more of this attempt counts */
+    char *doubtful;                 /* owned; the progress of a commit whose answer was lost; NULL = none */
     bool unsaved;                   /* something was counted since the last commit */
     int64_t snooze_ms;              /* with OUTCOME_SNOOZE */
     struct counters *counters;      /* owned; of this attempt, written at its end; NULL = nothing */
@@ -83,6 +84,9 @@ enum rc ctx_commit(struct job_ctx *ctx, const struct db_call *calls, size_t n, j
 /* begin and ctx_commit() in one round trip, for what needs no other statement. */
 enum rc ctx_save(struct job_ctx *ctx, const struct db_call *calls, size_t n, json_t **checkpoint,
                  struct err *err);
+/* After either of them was cut off (ctx->doubtful): was it committed all the same? If so, *checkpoint is
+ * taken as by the commit. RC_OK: known now; otherwise it is still in doubt. */
+enum rc ctx_landed(struct job_ctx *ctx, json_t **checkpoint, bool *landed, struct err *err);
 /* At the end of an attempt that failed: what it counted since its last commit (requests, bytes) goes into
  * progress and sync_log. A failure of this is let pass. */
 void ctx_flush(struct job_ctx *ctx);

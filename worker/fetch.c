@@ -53,14 +53,14 @@ join_within(struct fetch *f, int64_t ms)
 {
     struct timespec t;
 
-    (void)clock_gettime(CLOCK_REALTIME, &t);
+    (void)clock_gettime(CLOCK_MONOTONIC, &t); /* a clock that is set back must not make this long */
     t.tv_sec += ms / 1000;
     t.tv_nsec += ms % 1000 * 1000000;
     if (t.tv_nsec >= 1000000000) {
         t.tv_sec++;
         t.tv_nsec -= 1000000000;
     }
-    if (pthread_timedjoin_np(f->thread, NULL, &t) == ETIMEDOUT)
+    if (pthread_clockjoin_np(f->thread, NULL, CLOCK_MONOTONIC, &t) == ETIMEDOUT)
         return false;
     f->running = false;
     return true;

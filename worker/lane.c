@@ -7,6 +7,10 @@
 struct lane {
     _Atomic uint64_t word; /* upper half: the last number begun; lower: the last one taken back */
     _Atomic bool stop;
+    _Atomic bool told;      /* the parent knows that there are results, and has not begun to look */
+    _Atomic uint32_t ended; /* results written */
+    uint32_t read;          /* results read: the parent's */
+    struct lane_result results[LANE_JOBS];
 };
 
 static uint64_t
@@ -34,11 +38,16 @@ lane_destroy(struct lane *l)
         (void)munmap(l, sizeof *l);
 }
 
+/* ---- the parent's ---- */
+
 void
 lane_reset(struct lane *l)
 {
     l->word = 0;
     l->stop = false;
+    l->told = false;
+    l->ended = 0;
+    l->read = 0;
 }
 
 uint32_t
@@ -63,6 +72,26 @@ lane_stop(struct lane *l)
     l->stop = true;
 }
 
+void
+lane_look(struct lane *l)
+{
+    l->told = false;
+}
+
+const struct lane_result *
+lane_read(struct lane *l)
+{
+    struct lane_result *r = &l->results[l->read % LANE_JOBS];
+
+    if (l->read == l->ended)
+        return NULL;
+    l->read++;
+    r->error[sizeof r->error - 1] = '\0';
+    return r;
+}
+
+/* ---- the child's ---- */
+
 bool
 lane_begin(struct lane *l, uint32_t n)
 {
@@ -79,4 +108,20 @@ bool
 lane_stopped(const struct lane *l)
 {
     return l->stop;
+}
+
+struct lane_result *
+lane_result(struct lane *l)
+{
+    struct lane_result *r = &l->results[l->ended % LANE_JOBS];
+
+    *r = (struct lane_result){ .number = lane_begun(l) };
+    return r;
+}
+
+bool
+lane_end(struct lane *l)
+{
+    l->ended++;
+    return !atomic_exchange(&l->told, true);
 }

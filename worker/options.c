@@ -6,7 +6,7 @@ const struct conf_option worker_options[] = {
     { "redis-url", "REDIS_URL", CONF_URL, NULL, 0, 0, "redis|rediss",
       "Redis, where ids of queued jobs wait; maxmemory-policy must be noeviction" },
     { "key", "DESKMILL_KEY", CONF_SECRET, NULL, 0, 0, NULL,
-      "the key that vendors' credentials are sealed under: 64 hex digits, or @ and a file's path" },
+      "the key that vendors' credentials are sealed under: 64 hex digits" },
     { "slots", "DESKMILL_SLOTS", CONF_INT, "4", 1, 256, NULL,
       "child processes, each running one job at a time" },
     { "beat-ms", "DESKMILL_BEAT_MS", CONF_INT, "2000", 100, 60000, NULL,
@@ -21,5 +21,9 @@ const struct conf_option worker_options[] = {
       "milliseconds that connecting to a vendor may take" },
     { "max-page-mb", "DESKMILL_MAX_PAGE_MB", CONF_INT, "64", 1, 1024, NULL,
       "MiB that one answer of a vendor may have, inflated" },
+    { "health-file", "DESKMILL_HEALTH_FILE", CONF_STRING, "", 0, 0, NULL,
+      "file to renew while beats reach PostgreSQL; a folder in memory suits it" },
+    { "health", NULL, CONF_BOOL, "false", 0, 0, NULL,
+      "say whether the process that renews health-file is working, and exit: 0 it is, 1 it is not" },
     { .name = NULL },
 };

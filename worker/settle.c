@@ -113,6 +113,52 @@ on_settled(void *arg, enum rc rc, const struct dbres *res, const struct err *err
     worker_maybe_end(w);
 }
 
+/* Rows whose epoch had moved are left out; job_settle counts them itself. */
+static void
+on_done_settled(void *arg, enum rc rc, const struct dbres *res, const struct err *err)
+{
+    struct worker *w = arg;
+
+    if (rc == RC_OK)
+        counters_add(w->counters, COUNTER_refused_writes, "result", "",
+                     (int64_t)w->settling - dbres_affected(res));
+    on_settled(arg, rc, res, err);
+}
+
+/* What goes with the next statement, which is of one worker: after a burial, jobs claimed under the old id
+ * are refused by themselves. */
+static size_t
+next_lot(const struct worker *w, struct settlement s[static BATCH_MAX])
+{
+    size_t n = 0, max = w->settle_singly ? 1 : BATCH_MAX;
+
+    for (; n < w->ended_n && n < max && w->ended[n].job.worker_id == w->ended[0].job.worker_id; n++) {
+        struct ended *e = &w->ended[n];
+
+        s[n] = (struct settlement){ .job = &e->job,
+                                    .outcome = e->outcome,
+                                    .delay_ms = e->delay_ms,
+                                    .error = e->error,
+                                    .touched = e->touched };
+    }
+    return n;
+}
+
+/* The batches that are over with them. */
+static enum rc
+batches_over_with(struct worker *w, const struct settlement *s, size_t n, int64_t **over, size_t *over_n,
+                  struct err *err)
+{
+    *over_n = 0;
+    if ((*over = calloc(w->batches.n + 1, sizeof **over)) == NULL)
+        return err_set(err, RC_INTERNAL, "no memory");
+    for (size_t i = 0; i < n; i++)
+        batches_settle(&w->batches, s[i].job->batch);
+    if (s[0].job->worker_id == w->id) /* those of a buried id are the reaper's */
+        *over_n = batches_over(&w->batches, *over);
+    return RC_OK;
+}
+
 void
 settle_flush(struct worker *w)
 {
@@ -120,43 +166,27 @@ settle_flush(struct worker *w)
     AUTO_FREE int64_t *over = NULL;
     struct settlement s[BATCH_MAX];
     const struct db_arg *list;
+    enum sql_id id;
     struct err err = { 0 };
-    size_t n = 0, argc, over_n;
+    size_t n, argc, over_n;
 
     if (w->settling > 0 || w->ended_n == 0 || !dba_is_up(w->write_db))
         return;
-    /* One statement is of one worker: after a burial, jobs claimed under the old id are refused by
-     * themselves. */
-    while (n < w->ended_n && n < (w->settle_singly ? 1 : BATCH_MAX) &&
-           w->ended[n].job.worker_id == w->ended[0].job.worker_id) {
-        struct ended *e = &w->ended[n];
-
-        s[n++] = (struct settlement){ .job = &e->job,
-                                      .outcome = e->outcome,
-                                      .delay_ms = e->delay_ms,
-                                      .error = e->error,
-                                      .touched = e->touched };
-        batches_settle(&w->batches, e->job.batch);
-    }
-    if ((over = calloc(w->batches.n + 1, sizeof *over)) == NULL) {
+    n = next_lot(w, s);
+    if (batches_over_with(w, s, n, &over, &over_n, &err) != RC_OK ||
+        settle_args_create(s[0].job->worker_id, s, n, over, over_n, &args, &err) != RC_OK) {
         batches_settled(&w->batches, false);
         loop_timer_after(w->again, 1000);
         return;
     }
-    over_n = w->ended[0].job.worker_id == w->id ? batches_over(&w->batches, over) : 0;
-    if (settle_args_create(w->ended[0].job.worker_id, s, n, over, over_n, &args, &err) != RC_OK) {
-        batches_settled(&w->batches, false);
-        loop_timer_after(w->again, 1000);
-        return;
-    }
-    list = settle_args_get(args, &argc);
+    list = settle_args_get(args, &id, &argc);
     w->settling = n;
     w->settled_at = clock_mono();
-    dba_run(w->write_db, SQL_job_settle, list, argc, on_settled, w);
+    dba_run(w->write_db, id, list, argc, id == SQL_job_settle_done ? on_done_settled : on_settled, w);
 }
 
 void
-settle_add(struct worker *w, struct job *job, const struct wire_result *r)
+settle_add(struct worker *w, struct job *job, const struct lane_result *r)
 {
     if (r->outcome == OUTCOME_LOST) { /* no longer ours: nothing to write */
         batches_drop(&w->batches, job->batch);

@@ -256,22 +256,61 @@ sleep_ms(int ms)
     (void)nanosleep(&t, NULL);
 }
 
+/* What was counted, before and with a page. */
+struct counted {
+    struct counts attempt, total;
+};
+
+static struct counted
+counted_so_far(const struct job_ctx *ctx)
+{
+    return (struct counted){ ctx->attempt, ctx->total };
+}
+
+static void
+count_back(struct job_ctx *ctx, const struct counted *t)
+{
+    ctx->attempt = t->attempt;
+    ctx->total = t->total;
+}
+
+/* The page, unless its last try turns out to have been committed: written again, its rows would count as
+ * unchanged. */
+static enum rc
+try_again(struct job_ctx *ctx, struct sink_write *w, bool upsert, struct counted *with, struct err *err)
+{
+    bool landed = false;
+    enum rc rc = ctx->doubtful != NULL ? ctx_landed(ctx, &w->checkpoint, &landed, err) : RC_OK;
+
+    if (rc != RC_OK)
+        return rc;
+    if (landed) {
+        count_back(ctx, with);
+        log_info("page.landed");
+        return RC_OK;
+    }
+    rc = try_page(ctx, w, upsert, err);
+    *with = counted_so_far(ctx);
+    return rc;
+}
+
 enum rc
 sink_commit(struct job_ctx *ctx, struct sink_write *w, struct err *err)
 {
-    const struct counts attempt = ctx->attempt, total = ctx->total;
+    const struct counted before = counted_so_far(ctx);
+    struct counted with = before;
     bool upsert = false;
 
+    free(TAKE(ctx->doubtful)); /* of something else */
     for (size_t i = 0;; i++) {
-        enum rc rc = try_page(ctx, w, upsert, err);
+        enum rc rc = try_again(ctx, w, upsert, &with, err);
         bool taken;
 
         if (rc == RC_OK)
             return RC_OK;
         taken = strcmp(db_sqlstate(ctx->db), "23505") == 0 && !upsert;
         ctx_rollback(ctx);
-        ctx->attempt = attempt;
-        ctx->total = total;
+        count_back(ctx, &before);
         if (ctx->lost || i == COUNT_OF(pause_ms) || (rc != RC_UNAVAILABLE && !taken))
             return rc;
         log_info("page.repeated", KV_STR("why", taken ? "another writer was first" : err->text));

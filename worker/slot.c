@@ -8,6 +8,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "worker/child.h"
+#include "worker/wire.h"
 #include "worker/worker_internal.h"
 #include <assert.h>
 #include <errno.h>
@@ -21,12 +22,11 @@ enum {
     AHEAD_US = 10 * 1000,
     CHUNK_US = 500, /* work that goes to one idle child before the next one is woken */
     STALE_MS = 50,
-    CLAIM_MAX = 500,
     UNSETTLED_MAX = 2000, /* beyond it, writing back comes first: a crash would run them all again */
 };
 
-/* A child that dies sooner than this while idle is not replaced at once, or a broken machine would fork as
- * fast as it can. */
+/* A child that dies sooner than this without having begun a job is not replaced at once, or a broken machine
+ * would fork as fast as it can. */
 enum { YOUNG_MS = 1000, REFORK_MS = 1000 };
 
 static void on_readable(void *arg, bool readable, bool writable);
@@ -66,7 +66,16 @@ pop_last(struct slot *s)
     return nth(s, --s->n)->job;
 }
 
-/* What the child has not begun goes elsewhere. */
+/* Nothing is left of what it was given. */
+static void
+set_free(struct slot *s)
+{
+    loop_timer_stop(s->timer);
+    set_state(s, SLOT_IDLE);
+}
+
+/* What the child has not begun goes elsewhere. That may be all of it, when the child was slow to wake or is
+ * stopped: it has nothing to do then, and gets the jobs once more only if nobody else is idle. */
 static void
 take_back(struct slot *s)
 {
@@ -78,8 +87,13 @@ take_back(struct slot *s)
         jobs[n++] = pop_last(s);
     if (n > 0)
         log_debug("slot.taken_back", KV_INT("child", s->pid), KV_INT("jobs", n));
+    if (s->n == 0 && s->w->idle == NULL)
+        set_free(s);
     while (n > 0)
         slots_give(s->w, &jobs[--n]);
+    slots_send(s->w);
+    if (s->n == 0 && s->state == SLOT_BUSY)
+        set_free(s);
 }
 
 /* Looks after the first job: first whether it holds up others, then whether it takes too long. */
@@ -132,6 +146,8 @@ let_go(struct slot *s)
         (void)close(s->fd);
     s->fd = -1;
     s->pid = 0;
+    if (s->w->filling == s)
+        s->w->filling = NULL;
     set_state(s, SLOT_EMPTY);
 }
 
@@ -200,28 +216,54 @@ begin_first(struct slot *s)
              KV_INT("child", s->pid));
 }
 
+/* No child can be told of it. */
+static void
+refuse(struct worker *w, struct job *job, const struct err *why)
+{
+    struct lane_result r = { .outcome = OUTCOME_DEAD };
+
+    (void)snprintf(r.error, sizeof r.error, "%.*s", (int)sizeof r.error - 1, why->text);
+    log_error("job.dead", KV_INT("job", job->id), KV_STR("kind", job->kind), KV_ERR(why));
+    settle_add(w, job, &r);
+}
+
 static void
 give(struct slot *s, struct job *job)
 {
+    struct worker *w = s->w;
     struct err err = { 0 };
 
     assert(s->n < LANE_JOBS);
-    if (wire_send_job(s->fd, job, s->number + 1, &err) != RC_OK && err.rc == RC_LIMIT) {
-        struct wire_result r = { .outcome = OUTCOME_DEAD };
-
-        (void)snprintf(r.error, sizeof r.error, "%s", err.text);
-        log_error("job.dead", KV_INT("job", job->id), KV_STR("kind", job->kind), KV_ERR(&err));
-        settle_add(s->w, job, &r);
-        return;
+    if (w->filling != s) {
+        slots_send(w);
+        w->filling = s;
+        w->filled = 0;
     }
-    /* Any other failure to send: the child is dying, and its death, which we hear of, says what becomes of
-     * the job. */
+    if (wire_add(w->packet, job, s->number + 1, &err) != RC_OK) {
+        slots_send(w);
+        if (wire_add(w->packet, job, s->number + 1, &err) != RC_OK) {
+            refuse(w, job, &err);
+            return;
+        }
+    }
+    w->filled++;
     *nth(s, s->n++) = (struct given){ .number = ++s->number, .job = *job };
     *job = (struct job){ 0 };
     if (s->n > 1)
         return;
     set_state(s, SLOT_BUSY);
     begin_first(s);
+}
+
+/* A failure to send means that the child is dying: its death, which we hear of, says what becomes of its
+ * jobs. */
+void
+slots_send(struct worker *w)
+{
+    struct err err = { 0 };
+
+    if (w->filling != NULL)
+        (void)wire_send(w->packet, w->filling->fd, &err);
 }
 
 /* How many jobs of `us` microseconds come to `span` microseconds: at least one, at most what a lane holds. */
@@ -272,7 +314,7 @@ choose(const struct worker *w)
     int chunk = jobs_in(CHUNK_US, w->job_us);
     struct slot *best = NULL;
 
-    if (w->filling != NULL && (int)w->filling->n < chunk && room(w->filling, now) > 0)
+    if (w->filling != NULL && w->filled < chunk && w->filling->n > 0 && room(w->filling, now) > 0)
         return w->filling;
     if (w->idle != NULL)
         return w->idle;
@@ -289,10 +331,9 @@ slots_give(struct worker *w, struct job *job)
     struct slot *s = w->state == WORKER_ACTIVE && job->worker_id == w->id ? choose(w) : NULL;
 
     if (s == NULL) {
-        settle_add(w, job, &(struct wire_result){ .outcome = OUTCOME_DRAINED });
+        settle_add(w, job, &(struct lane_result){ .outcome = OUTCOME_DRAINED });
         return;
     }
-    w->filling = s;
     give(s, job);
 }
 
@@ -338,6 +379,8 @@ slot_retire(struct slot *s)
     } else if (s->state == SLOT_BUSY) {
         s->retire = true;
         take_back(s);
+        if (s->state == SLOT_IDLE)
+            replace(s);
     }
 }
 
@@ -350,7 +393,7 @@ average(int64_t was, int64_t us)
 
 /* The first of its jobs has ended. */
 static void
-job_ended(struct slot *s, const struct wire_result *r)
+job_ended(struct slot *s, const struct lane_result *r)
 {
     static const char *const events[OUTCOME_COUNT] = {
         [OUTCOME_DONE] = "job.done",           [OUTCOME_RETRY] = "job.failed",
@@ -379,21 +422,19 @@ job_ended(struct slot *s, const struct wire_result *r)
         loop_timer_stop(s->timer);
 }
 
-/* Reads what the child has sent: results, in the order of its jobs. *ended: the child is gone or going. */
+/* In the order of its jobs. */
 static enum rc
-read_results(struct slot *s, bool *ended, struct err *err)
+read_results(struct slot *s, struct err *err)
 {
-    struct wire_result result;
-    enum wire_type type = WIRE_RESULT;
-    enum rc rc;
+    const struct lane_result *r;
 
-    while ((rc = wire_receive_result(s->fd, false, &type, &result, err)) == RC_OK && type == WIRE_RESULT) {
-        if (s->n == 0 || nth(s, 0)->number != result.number)
+    lane_look(s->lane);
+    while ((r = lane_read(s->lane)) != NULL) {
+        if (s->n == 0 || nth(s, 0)->number != r->number || r->outcome < 0 || r->outcome >= OUTCOME_COUNT)
             return err_set(err, RC_PROTOCOL, "the result of a job that it does not run");
-        job_ended(s, &result);
+        job_ended(s, r);
     }
-    *ended = type == WIRE_END;
-    return rc;
+    return RC_OK;
 }
 
 static void
@@ -401,24 +442,21 @@ on_readable(void *arg, bool readable, bool writable)
 {
     struct slot *s = arg;
     struct err err = { 0 };
-    bool ended = false;
 
     (void)readable;
     (void)writable;
-    if (read_results(s, &ended, &err) != RC_OK) {
+    if (!wire_nudged(s->fd))
+        loop_io_want(s->io, false, false); /* slot_child_died() follows */
+    if (read_results(s, &err) != RC_OK) {
         log_error("slot.garbled", KV_INT("child", s->pid), KV_ERR(&err));
         slot_kill(s);
         return;
     }
-    if (ended)
-        loop_io_want(s->io, false, false); /* slot_child_died() follows */
-    if (ended || s->n > 0 || s->state != SLOT_BUSY) {
-        claim_more(s->w);
-        return;
+    if (s->n == 0 && s->state == SLOT_BUSY) {
+        set_state(s, SLOT_IDLE);
+        if (s->retire)
+            replace(s);
     }
-    set_state(s, SLOT_IDLE);
-    if (s->retire)
-        replace(s);
     claim_more(s->w);
     worker_maybe_end(s->w);
 }
@@ -438,7 +476,7 @@ static void
 job_died(struct slot *s, int status)
 {
     const struct job *job = &nth(s, 0)->job;
-    struct wire_result r = { .outcome = s->killed      ? OUTCOME_DRAINED
+    struct lane_result r = { .outcome = s->killed      ? OUTCOME_DRAINED
                                         : s->timed_out ? OUTCOME_TIMEOUT
                                                        : OUTCOME_CRASHED,
                              .us = clock_mono() - s->since,
@@ -457,14 +495,14 @@ slot_child_died(struct worker *w, pid_t pid, int status)
     struct job left[LANE_JOBS];
     struct err err = { 0 };
     unsigned n = 0;
-    bool young, ran, ended;
+    bool stillborn, ran;
 
     for (int i = 0; i < w->slots_n && s == NULL; i++)
         if (w->slots[i].pid == pid)
             s = &w->slots[i];
     if (s == NULL)
-        return;                          /* a retired one */
-    (void)read_results(s, &ended, &err); /* what the child sent before it died still counts */
+        return;                  /* a retired one */
+    (void)read_results(s, &err); /* what the child ended before it died still counts */
     while (s->n > 0 && nth(s, s->n - 1)->number > lane_begun(s->lane))
         left[n++] = pop_last(s);
     ran = s->n > 0;
@@ -473,15 +511,16 @@ slot_child_died(struct worker *w, pid_t pid, int status)
     if (!ran && status != 0)
         log_warn("slot.died", KV_INT("child", pid), KV_INT("status", status));
     loop_timer_stop(s->timer);
-    young = clock_mono() - s->forked_at < YOUNG_MS * INT64_C(1000);
+    stillborn = lane_begun(s->lane) == 0 && clock_mono() - s->forked_at < YOUNG_MS * INT64_C(1000);
     let_go(s);
     if (w->state == WORKER_ACTIVE || w->state == WORKER_STARTING) {
-        if (young && !ran)
+        if (stillborn)
             loop_timer_after(s->timer, REFORK_MS);
         else
             slot_start(s);
     }
     while (n > 0)
         slots_give(w, &left[--n]); /* it never came to them */
+    slots_send(w);
     worker_maybe_end(w);
 }

@@ -3,7 +3,9 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/migrate.h"
+#include "common/pulse.h"
 #include "common/seal.h"
+#include "worker/wire.h"
 #include "worker/worker_internal.h"
 #include <inttypes.h>
 #include <signal.h>
@@ -11,7 +13,13 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { CACHE_TIMEOUT_MS = 2000, LOCK_AGAIN_MS = 200, LAST_SETTLE_MS = 3000 };
+enum {
+    HEALTH_MS = 5000,
+    CACHE_TIMEOUT_MS = 1000, /* a Redis that hangs counts as down after it, and work goes on from the rows */
+    PING_MS = 500,
+    LOCK_AGAIN_MS = 200,
+    LAST_SETTLE_MS = 3000
+};
 
 /* ---- what must be right before the first job
  * ------------------------------------------------------------------ */
@@ -166,9 +174,13 @@ on_beat(void *arg, enum rc rc, const struct dbres *res, const struct err *err)
     struct worker *w = arg;
 
     (void)err;
+    if (w->state == WORKER_ENDED)
+        return; /* we have said that we stop, and this beat was on its way behind it */
     if (rc == RC_OK && dbres_rows(res) == 0 && w->id != 0)
         buried(w);
-    else if (rc == RC_OK && dbres_rows(res) > 0 && dbres_bool(res, 0, 0) && w->state == WORKER_ACTIVE)
+    if (rc == RC_OK && dbres_rows(res) > 0 && dba_is_up(w->write_db)) /* we count as alive, and can settle */
+        pulse_beat(conf_str(w->conf, "health-file"), HEALTH_MS + 5 * conf_int(w->conf, "beat-ms"));
+    if (rc == RC_OK && dbres_rows(res) > 0 && dbres_bool(res, 0, 0) && w->state == WORKER_ACTIVE)
         drain(w, "api");
 }
 
@@ -335,12 +347,6 @@ on_stop_signal(void *arg)
 }
 
 static void
-on_scan_timer(void *arg)
-{
-    claim_more(arg); /* Redis is down */
-}
-
-static void
 on_child(void *arg, pid_t pid, int status)
 {
     slot_child_died(arg, pid, status);
@@ -354,6 +360,8 @@ make_slots(struct worker *w, struct err *err)
 {
     enum rc rc = RC_OK;
 
+    if ((rc = wire_packet_create(&w->packet, err)) != RC_OK)
+        return rc;
     w->slots = calloc((size_t)conf_int(w->conf, "slots"), sizeof *w->slots);
     if (w->slots == NULL)
         return err_set(err, RC_INTERNAL, "no memory");
@@ -381,16 +389,18 @@ static enum rc
 make_watchers(struct worker *w, struct err *err)
 {
     w->beat = loop_timer_create(w->loop, beat, w);
-    w->scan = loop_timer_create(w->loop, on_scan_timer, w);
+    w->scan = loop_timer_create(w->loop, claim_scan, w);
+    w->ping = loop_timer_create(w->loop, claim_ping, w);
     w->drain = loop_timer_create(w->loop, on_drain_timer, w);
     w->again = loop_timer_create(w->loop, on_again, w);
     w->sigterm = loop_signal_create(w->loop, SIGTERM, on_stop_signal, w);
     w->sigint = loop_signal_create(w->loop, SIGINT, on_stop_signal, w);
     w->children = loop_child_create(w->loop, on_child, w);
-    if (w->beat == NULL || w->scan == NULL || w->drain == NULL || w->again == NULL || w->sigterm == NULL ||
-        w->sigint == NULL || w->children == NULL)
+    if (w->beat == NULL || w->scan == NULL || w->ping == NULL || w->drain == NULL || w->again == NULL ||
+        w->sigterm == NULL || w->sigint == NULL || w->children == NULL)
         return err_set(err, RC_INTERNAL, "no memory");
     loop_timer_every(w->beat, conf_int(w->conf, "beat-ms"));
+    loop_timer_every(w->ping, PING_MS);
     return RC_OK;
 }
 
@@ -450,12 +460,14 @@ worker_destroy(struct worker *w)
     counters_destroy(w->counters); /* after the session that carries them */
     loop_timer_destroy(w->beat);
     loop_timer_destroy(w->scan);
+    loop_timer_destroy(w->ping);
     loop_timer_destroy(w->drain);
     loop_timer_destroy(w->again);
     loop_signal_destroy(w->sigterm);
     loop_signal_destroy(w->sigint);
     loop_child_destroy(w->children);
     settle_fini(w);
+    wire_packet_destroy(w->packet);
     free(w->slots);
     free(w->kinds);
     loop_destroy(w->loop);

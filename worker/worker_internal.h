@@ -11,8 +11,9 @@
 #include "common/loop.h"
 #include "worker/batches.h"
 #include "worker/lane.h"
-#include "worker/wire.h"
 #include <sys/types.h>
+
+enum { CLAIM_MAX = 500 }; /* jobs one claim asks for at most; what job_claims and the script bear is more */
 
 enum slot_state {
     SLOT_EMPTY, /* no child: not started, or its child has just died */
@@ -20,8 +21,6 @@ enum slot_state {
     SLOT_BUSY,  /* a child runs `job` */
     SLOT_STATES,
 };
-
-enum { LANE_JOBS = 256 }; /* that one child may be given at once */
 
 /* A job that a child was given, under its number in the lane. */
 struct given {
@@ -76,7 +75,7 @@ struct worker {
     struct counters *counters; /* written with the beat */
     struct loop_signal *sigterm, *sigint;
     struct loop_child *children;
-    struct loop_timer *beat, *scan, *drain, *again;
+    struct loop_timer *beat, *scan, *drain, *again, *ping;
     enum worker_state state;
     int64_t id;               /* of our workers row; 0 = not registered */
     bool db_down, cache_down; /* as last logged */
@@ -90,21 +89,26 @@ struct worker {
     struct slot *slots;
     int slots_n;
     int in_state[SLOT_STATES]; /* how many slots */
-    struct slot *filling;      /* the one that was given a job last */
-    struct slot *idle;         /* the one that ended last first: what it needs is still in the caches */
-    int64_t job_us;            /* how long a job takes, in microseconds: a moving average */
+    struct slot *filling;      /* the one that was given a job last, and how many in a row; */
+    int filled;                /* what of them is not sent yet is in */
+    struct wire_packet *packet;
+    struct slot *idle; /* the one that ended last first: what it needs is still in the caches */
+    int64_t job_us;    /* how long a job takes, in microseconds: a moving average */
 
     const char **kinds; /* names of the kinds we know */
     size_t kinds_n;
-    bool claiming;      /* from asking for ids to the last row given to a slot */
-    bool waiting;       /* blocked on the wake-up key */
-    bool left;          /* jobs may wait in kind_waits that others do not know and we do; look there */
-    bool was_left;      /* the last claim did */
-    int64_t claimed_at; /* clock_mono() of asking */
-    int wanted, got;    /* ids the running claim asked for and was given */
-    int claims;         /* its job_claim statements on their way */
-    int64_t batch;      /* number of the last one */
-    int64_t undone;     /* batches up to this number may have been undone by a crash of Postgres */
+    bool claiming;          /* from asking for ids to the last row given to a slot */
+    int64_t claimant;       /* our number when that began */
+    bool waiting;           /* blocked on the wake-up key */
+    bool scanning;          /* the scan timer runs */
+    bool left;              /* jobs may wait in kind_waits that others do not know and we do; look there */
+    bool was_left;          /* the last claim did */
+    int64_t distrust_until; /* clock_mono: till then the lists may lack ids */
+    int64_t claimed_at;     /* clock_mono() of asking */
+    int wanted, got;        /* ids the running claim asked for and was given */
+    int claims;             /* its job_claim statements on their way */
+    int64_t batch;          /* number of the last one */
+    int64_t undone;         /* batches up to this number may have been undone by a crash of Postgres */
     struct batches batches;
 
     struct ended *ended; /* waiting to be settled; those up to `settling` are on their way */
@@ -126,17 +130,20 @@ void slot_stop_jobs(
 void slot_kill(struct slot *s);
 void slot_retire(struct slot *s);
 void slot_child_died(struct worker *w, pid_t pid, int status);
-int slots_want(const struct worker *w);             /* how many jobs to claim now */
-void slots_give(struct worker *w, struct job *job); /* takes *job: to the slot that comes to it first, or
-                                                       back to the queue if there is none */
+int slots_want(const struct worker *w); /* how many jobs to claim now */
+/* Takes *job: to the slot that comes to it first, or back to the queue if there is none. */
+void slots_give(struct worker *w, struct job *job);
+void slots_send(struct worker *w);                          /* after the last slots_give() of a callback */
 struct job *slots_find(const struct worker *w, int64_t id); /* NULL if no slot has it */
 
 /* claim.c */
 void claim_more(struct worker *w); /* if there is an idle slot, and nothing is under way already */
 void claim_cache_changed(struct worker *w);
+void claim_scan(void *worker); /* of the scan timer */
+void claim_ping(void *worker); /* of the ping timer */
 
 /* settle.c */
-void settle_add(struct worker *w, struct job *job, const struct wire_result *r); /* takes *job */
+void settle_add(struct worker *w, struct job *job, const struct lane_result *r); /* takes *job */
 void settle_flush(struct worker *w);
 void settle_fini(struct worker *w);
 

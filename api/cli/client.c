@@ -1,5 +1,7 @@
 #include "api/cli/client.h"
 #include "api/cli/when.h"
+#include "common/atfile.h"
+#include "common/auto.h"
 #include "common/http.h"
 #include "common/json.h"
 #include <assert.h>
@@ -45,7 +47,8 @@ client_create(const struct cli *c, struct client **out, struct err *err)
                                                  .timeout_ms = TIMEOUT_MS,
                                                  .max_body = ANSWER_MAX };
     const char *url = setting(c, "api-url", "DESKMILL_API_URL", "http://127.0.0.1:8080");
-    const char *key = setting(c, "api-key", "DESKMILL_API_KEY", NULL);
+    const char *given = setting(c, "api-key", "DESKMILL_API_KEY", NULL);
+    AUTO_FREE char *key = NULL;
     AUTO(client) made = calloc(1, sizeof *made);
     struct http_url checked;
     size_t n = strlen(url);
@@ -56,8 +59,10 @@ client_create(const struct cli *c, struct client **out, struct err *err)
         return err_wrap(err, "--api-url (DESKMILL_API_URL)");
     if (n >= sizeof made->url)
         return err_set(err, RC_INVALID, "--api-url (DESKMILL_API_URL): is too long");
-    if (key == NULL)
+    if (given == NULL)
         return err_set(err, RC_DENIED, "no key for the api: set DESKMILL_API_KEY, or give --api-key");
+    if (atfile_read(given, &key, err) != RC_OK)
+        return err_wrap(err, "--api-key (DESKMILL_API_KEY)");
     if (strlen(key) > sizeof made->key - 32 || strpbrk(key, "\r\n") != NULL)
         return err_set(err, RC_INVALID, "--api-key (DESKMILL_API_KEY): is too long or holds a line break");
     while (n > 0 && url[n - 1] == '/')

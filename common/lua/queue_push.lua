@@ -1,8 +1,19 @@
 -- queue_push: append job ids to their lists, keep each integration with work in its queue's ring, wake workers. Neighbours that go to the same end of the
 -- same list go there in one call.
--- ARGV: five words an item: queue, integration, priority, id, front (0 or 1). Returns the number of items.
+-- ARGV: five words an item: queue, integration, priority, id, front (0 or 1). Returns the number of items; OOM without room for them.
 local WAKE_MAX = 64 -- tokens beyond this would only wake workers to an empty queue
 local CALL_MAX = 1000 -- what unpack() may put on Lua's stack, with room to spare
+
+-- Out of memory: the lists will lack these ids, so the generation goes, which sends workers to the rows, and one of them is woken. A script may do that once it
+-- has written, and dropping a key is a write that is never refused. This SETRANGE changes nothing, but would be.
+local refused = redis.pcall('SETRANGE', 'dm:gen', 0, '')
+if type(refused) == 'table' and refused.err then
+    redis.call('DEL', 'dm:gen')
+    if redis.call('LLEN', 'dm:wake') < WAKE_MAX then
+        redis.call('RPUSH', 'dm:wake', '1')
+    end
+    return refused
+end
 
 local function push(queue, integration, priority, front, ids)
     local base = 'dm:q:' .. queue .. ':'

@@ -2,6 +2,7 @@
 
 A transaction that stays open between two steps stands for a statement that is not yet through when the other one comes.
 """
+import itertools
 import pathlib
 import sys
 
@@ -75,12 +76,15 @@ def running(number, by, **columns):
                       insert("job_claims", worker_id=by, batch=number, job_ids=f"{{{number}}}")])
 
 
+BATCH = itertools.count(1000)  # a worker gives each claim a number of its own
+
+
 def claim(by, *ids):
-    return statement("job_claim", by, ids, KINDS, 100 + ids[0])
+    return statement("job_claim", by, ids, KINDS, next(BATCH))
 
 
-def claim_rows(by, want, batch=99):
-    return statement("job_claim_rows", by, want, KINDS, batch)
+def claim_rows(by, want):
+    return statement("job_claim_rows", by, want, KINDS, next(BATCH))
 
 
 def settle(by, number, state, charged=False, run_at=None):
@@ -174,7 +178,7 @@ def test_with_redis_away_two_jobs_of_one_lock_key_never_run_together(race):
     for r in race(
         [worker(1), worker(2), job(10, "queued", lock_key="k"), job(11, "queued", lock_key="k"), job(12, "queued")],
         one=[hold("claim", claim_rows(1, 1), takes=lambda done: None if "two_claim" in done else "lock k"), commit("end")],
-        two=[hold("claim", claim_rows(2, 2), takes="lock k"), commit("end"), run("again", claim_rows(2, 2, batch=100))],
+        two=[hold("claim", claim_rows(2, 2), takes="lock k"), commit("end"), run("again", claim_rows(2, 2))],
     ):
         refused = 'duplicate key value violates unique constraint "jobs_lock"' if r["two_claim"].waited else None
         assert r["one_claim"].error is None and r["two_claim"].error == refused and r["two_again"].error is None, r.text

@@ -39,6 +39,7 @@ def test_flushall_while_idle(stack):
 def test_partial_loss_is_found_by_counting(stack):
     """One list is gone, the generation is not."""
     stack.scheduler()
+    stack.wait(lambda: queue_trusted(stack), what="the scheduler's first rebuild is over")
     job = stack.noop()
     client = stack.redis_client()
     lists = [k for k in client.scan_iter("dm:q:*") if not k.endswith(":ring")]

@@ -1,6 +1,7 @@
 """Time: each tick is one job, however many schedulers run, and a broken schedule harms only itself."""
 import signal
 
+import psycopg
 import pytest
 
 
@@ -60,6 +61,59 @@ def test_a_standby_takes_over_when_the_leader_dies(stack):
     stack.sql("UPDATE schedules SET cron = '* * * * *' WHERE id = %s", second)
     make_due(stack, [second])
     stack.wait(lambda: done_by(stack, second), 30, "the standby has fired")
+
+
+def add_many(stack, n):
+    """n schedules in all zones by turns, written straight into the table; none is due by itself within the next minutes."""
+    stack.post("/api/v1/organizations", slug="many", name="Many", timezone="UTC")
+    stack.sql("INSERT INTO schedules (organization_id, kind, cron, timezone, next_tick)"
+              " SELECT o.id, 'noop', CASE i %% 3 WHEN 0 THEN '@yearly' WHEN 1 THEN '0 0 29 2 *' ELSE '30 3 1 1 *' END, z.name, now() + interval '1 day'"
+              " FROM organizations o, generate_series(1, %s) i JOIN (SELECT name, row_number() OVER () - 1 AS k, count(*) OVER () AS zones"
+              " FROM pg_timezone_names WHERE name LIKE '%%/%%' AND name !~ '^(posix|right)') z ON z.k = i %% z.zones WHERE o.slug = 'many'", n)
+
+
+def lists(stack):
+    """All ids that wait in Redis."""
+    client = stack.redis_client()
+    return [int(i) for key in client.scan_iter("dm:q:*") if not key.endswith(":ring") for i in client.lrange(key, 0, -1)]
+
+
+def test_a_full_minute_of_ticks_survives_the_leader(stack):
+    """Five thousand are due at once, and the leader is killed between them. Some cannot be dealt with before that: a lock is on them. Each tick is one job,
+    and each job's id is in Redis."""
+    n, kept = 5000, 500
+    add_many(stack, n)
+    procs = [stack.scheduler(), stack.scheduler()]
+    leader = stack.wait(lambda: stack.sql("SELECT leader FROM queue_state WHERE leader <> ''"), what="one leads")[0].leader
+    victim = next(p for p in procs if f":{p.pid}:" in leader)
+    with psycopg.connect(stack.database_url) as holder:
+        stack.sql("UPDATE schedules SET next_tick = date_trunc('minute', now())")
+        holder.execute("SELECT 1 FROM deskmill.schedules WHERE id > (SELECT max(id) FROM deskmill.schedules) - %s FOR UPDATE", (kept,))
+        stack.wake_scheduler()
+        stack.wait(lambda: stack.sql("SELECT 1 FROM schedule_ticks LIMIT 1"), what="the first batch has been fired")
+        victim.kill(signal.SIGKILL)
+    stack.wait(lambda: not stack.sql("SELECT 1 FROM schedules WHERE next_tick <= now() LIMIT 1"), 60, "all have been fired")
+    ticks = {t.schedule_id: t.job_id for t in stack.sql("SELECT * FROM schedule_ticks")}
+    jobs = {j.schedule_id: j.id for j in stack.sql("SELECT id, schedule_id FROM jobs")}
+    assert len(ticks) == n and ticks == jobs
+    assert [r.n for r in stack.sql("SELECT (SELECT count(*) FROM schedule_ticks) AS n UNION ALL SELECT count(*) FROM jobs")] == [n, n]
+    stack.wait(lambda: set(lists(stack)) == set(jobs.values()), 30, "each job's id is in Redis, also those that the leader took with it")
+
+
+def test_a_standby_lends_a_hand(stack):
+    """A leader that does not get on (it is stopped, and its lease runs on) delays no tick: late ones are the standby's too."""
+    ids = add_schedules(stack, 3, cron="0 3 * * *")
+    procs = [stack.scheduler(), stack.scheduler()]
+    leader = stack.wait(lambda: stack.sql("SELECT leader, leader_term FROM queue_state WHERE leader <> ''"), what="one leads")[0]
+    stack.wait(lambda: not stack.sql("SELECT 1 FROM schedules WHERE next_tick IS NULL"), what="the next ticks are worked out")
+    victim = next(p for p in procs if f":{p.pid}:" in leader.leader)
+    victim.kill(signal.SIGSTOP)
+    stack.sql("UPDATE queue_state SET leader_until = now() + interval '1 hour'")
+    make_due(stack, ids)
+    stack.wait(lambda: not stack.sql("SELECT 1 FROM schedules WHERE next_tick <= now()"), what="all have been fired")
+    assert stack.sql("SELECT leader_term FROM queue_state")[0].leader_term == leader.leader_term, "the stopped one led all the while"
+    assert len(stack.sql("SELECT 1 FROM jobs")) == len(ids)
+    victim.kill(signal.SIGCONT)
 
 
 def test_a_schedule_pulls_the_desk(stack):

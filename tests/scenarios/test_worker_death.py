@@ -36,10 +36,10 @@ def test_a_job_that_crashes_three_children_is_dead(stack):
     """With the signal as its reason; the worker lives on and does other work."""
     stack.scheduler()
     w = stack.worker(slots=1)
-    job = stack.noop(sleep_ms=60000)
+    job = stack.noop(sleep_ms=60000, stamp=True)
     for n in range(1, 4):
         stack.hasten()
-        stack.wait(lambda: stack.job(job).state == "running" and w.children(), what=f"run {n}")
+        stack.wait(lambda: len(stack.log("noop.started", job=job)) == n, what=f"run {n} has begun")
         epoch = stack.job(job).epoch
         os.kill(w.children()[0], signal.SIGKILL)
         stack.wait(lambda: stack.job(job).state != "running" or stack.job(job).epoch > epoch, what=f"crash {n} is settled")
@@ -123,3 +123,19 @@ def test_random_kills_lose_nothing(stack):
     stack.wait_job(job, timeout=120)
     stack.pulled(desk, timeout=120)
     stack.assert_true_to(desk)
+
+
+def test_a_child_that_does_not_begin_its_job_gives_it_back_and_is_of_use_again(stack):
+    """Stopped while idle: the job that it is given waits for no one, and afterwards the slot is a slot again."""
+    stack.scheduler()
+    w = stack.worker(slots=1)
+    stack.wait_job(stack.noop())
+    (child,) = w.children()
+    os.kill(child, signal.SIGSTOP)
+    job = stack.noop()
+    stack.wait(lambda: stack.job(job).epoch > 1, what="the job was given back and has been claimed again")
+    os.kill(child, signal.SIGCONT)
+    stack.wait_job(job)
+    assert stack.job(job).attempt == 0 and stack.log("job.done", job=job).count == 1
+    stack.wait_job(stack.noop())
+    assert w.children() == [child]

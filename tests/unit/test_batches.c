@@ -64,7 +64,8 @@ jobs_that_need_no_writing_back_count(void **state)
     batches_settled(&b, true);
     assert_true(batches_open(&b, 2, 1));
     batches_drop(&b, 2);
-    over_are(&b, (int64_t[]){ 2 }, 1); /* with the next that goes */
+    assert_true(batches_open(&b, 3, 0));  /* nothing of it could be had */
+    over_are(&b, (int64_t[]){ 2, 3 }, 2); /* with the next that goes */
     batches_fini(&b);
 }
 

@@ -272,6 +272,24 @@ another_policy_than_noeviction_is_refused(void **state)
     assert_non_null(strstr(refused.text, "noeviction"));
 }
 
+static void
+memory_is_what_the_limit_is_held_against(void **state)
+{
+    AUTO(cache) c = open_cache(2000);
+    struct err err = { 0 };
+    int64_t used = 0, max = -1;
+    enum rc rc;
+
+    (void)state;
+    OK(cache_memory(c, &used, &max, &err));
+    assert_true(used > 100000 && max == 0);
+    OK(cache_run(c, NULL, &err, "CONFIG", "SET", "maxmemory", "123456789", NULL));
+    rc = cache_memory(c, &used, &max, &err);
+    OK(cache_run(c, NULL, &err, "CONFIG", "SET", "maxmemory", "0", NULL));
+    assert_int_equal(rc, RC_OK);
+    assert_int_equal(max, 123456789);
+}
+
 int
 main(void)
 {
@@ -286,5 +304,6 @@ main(void)
     TEST_ONE(a_script_runs_also_when_the_server_has_forgotten_it);
     TEST_ONE(a_pipeline_runs_all_and_keeps_the_first_error);
     TEST_ONE(another_policy_than_noeviction_is_refused);
+    TEST_ONE(memory_is_what_the_limit_is_held_against);
     return TESTS_RUN("cache");
 }

@@ -1,6 +1,7 @@
 #include "common/conf.h"
 #include "common/log.h"
 #include "tests/unit/tables.h"
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -226,6 +227,66 @@ check_bad(void **state)
     assert_string_equal(err.text, c->text);
 }
 
+/* "PREFIX" of an argument, then @ and the path of a file that holds `text`. */
+static enum rc
+load_with_file(const char *prefix, const char *text, char path[static 40], struct conf **out, struct err *err)
+{
+    char arg[80];
+    struct input in = { .args = { arg }, .env = "T_DATABASE_URL=" URL };
+    enum rc rc;
+    int fd;
+
+    (void)snprintf(path, 40, "/tmp/deskmill-conf-XXXXXX");
+    fd = mkstemp(path);
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, text, strlen(text)), strlen(text));
+    (void)close(fd);
+    (void)snprintf(arg, sizeof arg, "%s@%s", prefix, path);
+    rc = load(&in, NULL, out, err);
+    (void)unlink(path);
+    return rc;
+}
+
+static void
+a_secret_or_a_url_may_stand_in_a_file(void **state)
+{
+    struct err err = { 0 };
+    AUTO(conf) secret = NULL;
+    AUTO(conf) url = NULL;
+    AUTO(conf) name = NULL;
+    char path[40];
+
+    (void)state;
+    assert_int_equal(load_with_file("--api-key=", "out of a file\n", path, &secret, &err), RC_OK);
+    assert_string_equal(conf_str(secret, "api-key"), "out of a file");
+    assert_int_equal(load_with_file("--database-url=", "postgresql://u:" PRIVATE "@h/x\n", path, &url, &err),
+                     RC_OK);
+    assert_string_equal(conf_str(url, "database-url"), "postgresql://u:" PRIVATE "@h/x");
+    assert_int_equal(load_with_file("--name=", "x\n", path, &name, &err), RC_OK); /* that is no secret */
+    assert_int_equal(conf_str(name, "name")[0], '@');
+}
+
+static void
+a_file_that_is_not_right_is_named_and_not_shown(void **state)
+{
+    struct err err = { 0 };
+    struct conf *conf = NULL;
+    struct input missing = { .args = { "--database-url=" URL }, .env = "T_API_KEY=@/nonexistent/key" };
+    char path[40];
+
+    (void)state;
+    assert_int_equal(load(&missing, NULL, &conf, &err), RC_INVALID);
+    assert_string_equal(err.text,
+                        "--api-key (T_API_KEY): the file /nonexistent/key: No such file or directory");
+    assert_int_equal(load_with_file("--api-key=", "\n", path, &conf, &err), RC_INVALID);
+    assert_non_null(strstr(err.text, path));
+    assert_int_equal(load_with_file("--database-url=", PRIVATE, path, &conf, &err), RC_INVALID);
+    assert_string_equal(
+        err.text,
+        "--database-url (T_DATABASE_URL), read from its file: expected a URL with postgresql://, postgres://");
+    assert_null(conf);
+}
+
 static void
 check_rest(const char *const args[], int want)
 {
@@ -291,8 +352,8 @@ help_lists_every_option_in_a_hundred_columns(void **state)
     for (const struct conf_option *o = conf_common; o->name != NULL; o++)
         assert_non_null(strstr(printed, o->name));
     assert_non_null(strstr(printed, "\n  --lease-ms      T_LEASE_MS           10000     1000 to 60000\n"));
-    assert_non_null(
-        strstr(printed, "\n  --database-url  T_DATABASE_URL       required  postgresql://, postgres://\n"));
+    assert_non_null(strstr(
+        printed, "\n  --database-url  T_DATABASE_URL       required  postgresql://, postgres://, @file\n"));
     assert_null(strstr(printed, PRIVATE));
     for (const char *p = printed; *p != '\0'; p += strcspn(p, "\n") + 1)
         assert_true(strcspn(p, "\n") <= 100);
@@ -305,7 +366,7 @@ markdown_is_the_table_of_the_readme(void **state)
     assert_int_equal(print("--help=markdown"), 0);
     assert_memory_equal(printed, "| option | variable | default | range | meaning |\n|---|", 53);
     assert_non_null(strstr(printed, "\n| `--mode` | - | slow | slow, fast | Slow \\| fast. |\n"));
-    assert_non_null(strstr(printed, "\n| `--api-key` | `T_API_KEY` | *** | - | A secret. |\n"));
+    assert_non_null(strstr(printed, "\n| `--api-key` | `T_API_KEY` | *** | text, @file | A secret. |\n"));
     assert_non_null(
         strstr(printed, "\n| `--log-level` | `DESKMILL_LOG_LEVEL` | info | debug, info, warn, error |"));
 }
@@ -355,6 +416,8 @@ main(void)
 {
     TEST_TABLE(good, check_good);
     TEST_TABLE(bad, check_bad);
+    TEST_ONE(a_secret_or_a_url_may_stand_in_a_file);
+    TEST_ONE(a_file_that_is_not_right_is_named_and_not_shown);
     TEST_ONE(options_end_at_the_first_argument);
     TEST_ONE(help_lists_every_option_in_a_hundred_columns);
     TEST_ONE(markdown_is_the_table_of_the_readme);

@@ -99,12 +99,13 @@ settle(struct job *job, enum outcome outcome, int64_t delay_ms, const char *erro
         .job = job, .outcome = outcome, .delay_ms = delay_ms, .error = error, .touched = true
     };
     const struct db_arg *args;
+    enum sql_id id;
     struct err err = { 0 };
     size_t n;
 
     assert_int_equal(settle_args_create(job->worker_id, &s, 1, &(int64_t){ job->batch }, 1, &a, NULL), RC_OK);
-    args = settle_args_get(a, &n);
-    if (db_run(db, SQL_job_settle, args, n, &r, &err) != RC_OK)
+    args = settle_args_get(a, &id, &n);
+    if (db_run(db, id, args, n, &r, &err) != RC_OK)
         fail_msg("%s", err.text);
     return dbres_rows(r);
 }
@@ -411,6 +412,27 @@ an_attempt_leaves_one_sync_log_row(void **state)
     job_fini(&job);
 }
 
+static void
+a_worker_that_was_given_up_gets_nothing(void **state)
+{
+    char sql[120];
+    int64_t id;
+
+    (void)state;
+    START();
+    id = enqueue("noop", "{}", 0, 0).job_id;
+    (void)snprintf(sql, sizeof sql, "UPDATE workers SET state = 'dead' WHERE id = %" PRId64 " RETURNING id",
+                   other);
+    assert_int_equal(value(sql), other);
+    assert_int_equal(claim_as(other, &id, 1, NULL), 0);
+    assert_int_equal(claim_as(0, &id, 1, NULL), 0); /* it has heard of it, and not yet registered anew */
+    assert_string_equal(state_of(id), "queued");
+    (void)snprintf(sql, sizeof sql, "UPDATE workers SET state = 'active' WHERE id = %" PRId64 " RETURNING id",
+                   other);
+    assert_int_equal(value(sql), other);
+    assert_int_equal(claim_as(other, &id, 1, NULL), 1);
+}
+
 static int64_t
 register_worker(void)
 {
@@ -473,6 +495,7 @@ main(void)
     TEST_ONE(a_dead_job_can_be_retried_and_a_done_one_cannot);
     TEST_ONE(the_tenth_loss_without_progress_is_death);
     TEST_ONE(an_attempt_leaves_one_sync_log_row);
+    TEST_ONE(a_worker_that_was_given_up_gets_nothing);
     failed = TESTS_RUN("job");
     db_destroy(db);
     testdb_drop();

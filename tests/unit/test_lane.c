@@ -92,11 +92,87 @@ both_sides_agree_on_every_job(void **state)
     lane_destroy(l);
 }
 
+static void
+results_are_told_of_once_until_someone_looks(void **state)
+{
+    struct lane *l = make();
+    const struct lane_result *r;
+
+    (void)state;
+    for (uint32_t n = 1; n <= 3; n++) {
+        struct lane_result *mine;
+
+        assert_true(lane_begin(l, n));
+        mine = lane_result(l);
+        assert_int_equal(mine->number, n);
+        mine->outcome = OUTCOME_SNOOZE;
+        mine->delay_ms = n * 1000;
+        (void)snprintf(mine->error, sizeof mine->error, "waits %u", n);
+        assert_int_equal(lane_end(l), n != 2); /* the second comes while the first has not been looked at */
+        if (n == 2)
+            lane_look(l);
+    }
+    for (uint32_t n = 1; n <= 3; n++) {
+        r = lane_read(l);
+        assert_non_null(r);
+        assert_true(r->number == n && r->outcome == OUTCOME_SNOOZE && r->delay_ms == n * 1000);
+    }
+    assert_null(lane_read(l));
+    lane_destroy(l);
+}
+
+/* A child runs rounds of as many jobs as a lane holds, and nudges when told to; nothing is lost, and the
+ * parent never waits in vain. */
+static void
+a_child_and_its_parent_miss_nothing(void **state)
+{
+    enum { JOBS = 200 * LANE_JOBS };
+    struct lane *l = make();
+    const struct lane_result *r;
+    uint32_t seen = 0, asked = 0;
+    int nudges[2], go[2], status;
+    char c;
+    pid_t pid;
+
+    (void)state;
+    assert_true(pipe(nudges) == 0 && pipe(go) == 0);
+    if ((pid = fork()) == 0) {
+        for (uint32_t n = 1; n <= JOBS; n++) {
+            if (n % LANE_JOBS == 1 && read(go[0], &c, 1) != 1)
+                _exit(EXIT_FAILURE);
+            (void)lane_begin(l, n);
+            lane_result(l)->us = n;
+            if (lane_end(l) && write(nudges[1], "!", 1) != 1)
+                _exit(EXIT_FAILURE);
+        }
+        _exit(EXIT_SUCCESS);
+    }
+    while (seen < JOBS) {
+        if (seen == asked) {
+            assert_int_equal(write(go[1], "!", 1), 1);
+            asked += LANE_JOBS;
+        }
+        assert_int_equal(read(nudges[0], &c, 1), 1);
+        lane_look(l);
+        while ((r = lane_read(l)) != NULL)
+            assert_true(r->number == ++seen && r->us == seen);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+    (void)close(nudges[0]);
+    (void)close(nudges[1]);
+    (void)close(go[0]);
+    (void)close(go[1]);
+    lane_destroy(l);
+}
+
 int
 main(void)
 {
     TEST_ONE(what_is_taken_back_cannot_be_begun);
     TEST_ONE(a_stop_is_seen_by_the_child);
     TEST_ONE(both_sides_agree_on_every_job);
+    TEST_ONE(results_are_told_of_once_until_someone_looks);
+    TEST_ONE(a_child_and_its_parent_miss_nothing);
     return TESTS_RUN("lane");
 }

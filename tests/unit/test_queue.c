@@ -31,20 +31,26 @@ fresh(void **state)
         assert_int_equal(fresh(NULL), 0); \
     } while (0)
 
+static bool incomplete; /* the last claim said that the lists may lack something */
+
 /* A claim as the worker makes it, but waited for. */
 static size_t
 claim(int64_t worker, int want, int64_t *ids)
 {
     AUTO(reply) r = NULL;
     char w[24], n[24];
+    size_t got;
 
     (void)snprintf(w, sizeof w, "%lld", (long long)worker);
     (void)snprintf(n, sizeof n, "%d", want);
     assert_int_equal(cache_script(cache, SCRIPT_queue_claim, 0, 2, (const char *[]){ w, n }, &r, NULL),
                      RC_OK);
-    for (size_t i = 0; i < reply_len(r); i++)
+    got = reply_len(r);
+    incomplete = got > 0 && reply_int(reply_at(r, got - 1)) == 0;
+    got -= incomplete;
+    for (size_t i = 0; i < got; i++)
         ids[i] = reply_int(reply_at(r, i));
-    return reply_len(r);
+    return got;
 }
 
 static void
@@ -234,6 +240,49 @@ a_reset_drops_the_lists_and_sets_the_generation(void **state)
 }
 
 static void
+a_claim_tells_that_the_generation_is_missing(void **state)
+{
+    int64_t ids[10];
+
+    (void)state;
+    REDIS_OR_SKIP();
+    push(1, 1, QUEUE_LIVE, 1, false);
+    push(2, 1, QUEUE_LIVE, 1, false);
+    assert_int_equal(claim(1, 1, ids), 1);
+    assert_true(ids[0] == 1 && incomplete);
+    assert_int_equal(cache_run(cache, NULL, NULL, "SET", "dm:gen", "7", NULL), RC_OK);
+    assert_int_equal(claim(1, 10, ids), 1);
+    assert_true(ids[0] == 2 && !incomplete);
+    assert_int_equal(queue_reset(cache, 8, NULL), RC_OK);
+    assert_int_equal(claim(1, 10, ids), 0);
+    assert_true(!incomplete);
+}
+
+/* The lists that are there stay of use, nobody takes them for whole, and a worker is sent to the rows. */
+static void
+a_push_without_memory_drops_the_generation_and_wakes_a_worker(void **state)
+{
+    const struct queue_item refused = {
+        .job_id = 2, .integration_id = 1, .queue = QUEUE_LIVE, .priority = 1
+    };
+    int64_t ids[10];
+    enum rc rc;
+
+    (void)state;
+    REDIS_OR_SKIP();
+    assert_int_equal(queue_reset(cache, 7, NULL), RC_OK);
+    push(1, 1, QUEUE_LIVE, 1, false);
+    assert_int_equal(cache_run(cache, NULL, NULL, "DEL", "dm:wake", NULL), RC_OK);
+    assert_int_equal(cache_run(cache, NULL, NULL, "CONFIG", "SET", "maxmemory", "1", NULL), RC_OK);
+    rc = queue_push(cache, &refused, 1, NULL);
+    assert_int_equal(tokens(), 1);
+    assert_int_equal(claim(1, 10, ids), 1); /* still there, and not refused */
+    assert_int_equal(cache_run(cache, NULL, NULL, "CONFIG", "SET", "maxmemory", "0", NULL), RC_OK);
+    assert_int_equal(rc, RC_LIMIT);
+    assert_true(ids[0] == 1 && incomplete);
+}
+
+static void
 names_are_found(void **state)
 {
     (void)state;
@@ -299,6 +348,8 @@ main(void)
     TEST_ONE(a_reset_drops_the_lists_and_sets_the_generation);
     TEST_ONE(a_whole_queue_is_dropped_and_no_other);
     TEST_ONE(depths_are_those_of_the_next_in_turn);
+    TEST_ONE(a_claim_tells_that_the_generation_is_missing);
+    TEST_ONE(a_push_without_memory_drops_the_generation_and_wakes_a_worker);
     TEST_ONE(names_are_found);
     failed = TESTS_RUN("queue");
     cache_destroy(cache);

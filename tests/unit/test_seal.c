@@ -1,9 +1,7 @@
 #include "common/seal.h"
 #include "tests/unit/tables.h"
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #define HEX "00112233445566778899aabbccddeeff0123456789ABCDEFfedcba9876543210"
 
@@ -24,13 +22,6 @@ static struct key_case {
 };
 
 static void
-check_loaded(const struct seal_key *k)
-{
-    assert_int_equal(k->bytes[1], 0x11);
-    assert_int_equal(k->bytes[31], 0x10);
-}
-
-static void
 check_key(void **state)
 {
     const struct key_case *c = *state;
@@ -39,50 +30,14 @@ check_key(void **state)
 
     if (c->right) {
         assert_int_equal(seal_key_load(c->text, &k, &err), RC_OK);
-        check_loaded(&k);
+        assert_int_equal(k.bytes[1], 0x11);
+        assert_int_equal(k.bytes[31], 0x10);
         return;
     }
     assert_int_equal(seal_key_load(c->text, &k, &err), RC_INVALID);
     assert_non_null(strstr(err.text, "openssl rand -hex 32"));
     if (*c->text != '\0')
         assert_null(strstr(err.text, c->text)); /* it is a secret, if a bad one */
-}
-
-static void
-check_key_in_a_file(void **state)
-{
-    const struct key_case *c = *state;
-    char path[] = "/tmp/deskmill-seal-XXXXXX", text[64];
-    struct seal_key k = { { 0 } };
-    struct err err = { 0 };
-    int fd = mkstemp(path);
-    enum rc rc;
-
-    assert_true(fd >= 0);
-    assert_int_equal(write(fd, c->text, strlen(c->text)), strlen(c->text));
-    assert_int_equal(write(fd, "\nmore\n", 6), 6);
-    (void)close(fd);
-    (void)snprintf(text, sizeof text, "@%s", path);
-    rc = seal_key_load(text, &k, &err);
-    (void)unlink(path);
-    assert_int_equal(rc, c->right ? RC_OK : RC_INVALID);
-    if (c->right)
-        check_loaded(&k);
-    else
-        assert_non_null(strstr(err.text, path));
-}
-
-static void
-a_file_that_cannot_be_read_is_named(void **state)
-{
-    struct seal_key k;
-    struct err err = { 0 };
-
-    (void)state;
-    assert_int_equal(seal_key_load("@/nonexistent/key", &k, &err), RC_INVALID);
-    assert_non_null(strstr(err.text, "/nonexistent/key: No such file"));
-    assert_int_equal(seal_key_load("@/", &k, &err), RC_INVALID); /* a directory opens, but does not read */
-    assert_non_null(strstr(err.text, "/: Is a directory"));
 }
 
 static struct seal_key
@@ -180,9 +135,7 @@ int
 main(void)
 {
     TEST_TABLE(keys, check_key);
-    TEST_TABLE(keys, check_key_in_a_file);
     TEST_TABLE(equals, check_equal);
-    TEST_ONE(a_file_that_cannot_be_read_is_named);
     TEST_ONE(what_was_closed_opens_again);
     TEST_ONE(nothing_can_be_sealed_too);
     TEST_ONE(any_changed_byte_is_noticed);

@@ -3,13 +3,39 @@
 #include "worker/wire.h"
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
-static struct job
-sample(const char *args)
+static struct wire_packet *packet;
+static int fds[2];
+
+static void
+open_wire(void)
 {
-    return (struct job){ .id = INT64_C(9007199254740993), /* beyond a double's integers */
+    assert_int_equal(wire_packet_create(&packet, NULL), RC_OK);
+    assert_int_equal(wire_pair(fds, NULL), RC_OK);
+}
+
+/* -1 = closed already. */
+static void
+close_wire(void)
+{
+    wire_packet_destroy(packet);
+    for (int i = 0; i < 2; i++)
+        if (fds[i] >= 0)
+            (void)close(fds[i]);
+}
+
+static void
+close_end(int i)
+{
+    (void)close(fds[i]);
+    fds[i] = -1;
+}
+
+static struct job
+sample(int64_t id, char *args)
+{
+    return (struct job){ .id = id,
                          .epoch = 3,
                          .worker_id = 5,
                          .integration_id = 7,
@@ -19,37 +45,43 @@ sample(const char *args)
                          .timeout_s = 900,
                          .queue = QUEUE_BULK,
                          .priority = 2,
-                         .kind = strdup("issue_pull"),
-                         .args = strdup(args),
-                         .checkpoint = strdup("{\"cursor\":\"a\\\"b\"}") };
+                         .kind = (char[]){ "issue_pull" },
+                         .args = args,
+                         .checkpoint = (char[]){ "{\"cursor\":\"a\\\"b\"}" } };
 }
 
 static void
-a_job_arrives_whole(void **state)
+jobs_arrive_whole_and_in_order(void **state)
 {
-    struct job sent = sample("{\"full\":true}"), got = { 0 };
-    enum wire_type type;
+    static const int64_t ids[] = { INT64_C(9007199254740993), 2,
+                                   3 }; /* the first is beyond a double's integers */
+    char *const args[] = { (char[]){ "{\"full\":true}" }, (char[]){ "{}" }, (char[]){ "" } };
+    struct job got;
     uint32_t number;
-    int fds[2];
 
     (void)state;
-    assert_int_equal(wire_pair(fds, NULL), RC_OK);
-    assert_int_equal(wire_send_job(fds[0], &sent, 41, NULL), RC_OK);
-    assert_int_equal(wire_receive_job(fds[1], true, &type, &got, &number, NULL), RC_OK);
-    assert_int_equal(type, WIRE_JOB);
-    assert_int_equal(number, 41);
-    assert_true(got.id == sent.id && got.epoch == 3 && got.worker_id == 5 && got.integration_id == 7);
-    assert_true(got.attempt == 2 && got.max_attempts == 8 && got.crashes == 1 && got.timeout_s == 900);
-    assert_true(got.queue == QUEUE_BULK && got.priority == 2);
-    assert_string_equal(got.kind, sent.kind);
-    assert_string_equal(got.args, sent.args);
-    assert_string_equal(got.checkpoint, sent.checkpoint);
-    assert_null(got.lock_key);
-    assert_null(got.progress);
-    job_fini(&sent);
-    job_fini(&got);
-    (void)close(fds[0]);
-    (void)close(fds[1]);
+    open_wire();
+    for (uint32_t i = 0; i < COUNT_OF(ids); i++) {
+        struct job sent = sample(ids[i], args[i]);
+
+        assert_int_equal(wire_add(packet, &sent, 41 + i, NULL), RC_OK);
+    }
+    assert_int_equal(wire_send(packet, fds[0], NULL), RC_OK);
+    assert_true(wire_receive(fds[1]));
+    for (uint32_t i = 0; i < COUNT_OF(ids); i++) {
+        assert_true(wire_next(&got, &number));
+        assert_int_equal(number, 41 + i);
+        assert_true(got.id == ids[i] && got.epoch == 3 && got.worker_id == 5 && got.integration_id == 7);
+        assert_true(got.attempt == 2 && got.max_attempts == 8 && got.crashes == 1 && got.timeout_s == 900);
+        assert_true(got.queue == QUEUE_BULK && got.priority == 2);
+        assert_string_equal(got.kind, "issue_pull");
+        assert_string_equal(got.args, args[i]);
+        assert_string_equal(got.checkpoint, "{\"cursor\":\"a\\\"b\"}");
+        assert_null(got.lock_key);
+        assert_null(got.progress);
+    }
+    assert_false(wire_next(&got, &number));
+    close_wire();
 }
 
 static void
@@ -57,75 +89,75 @@ a_job_too_large_for_a_packet_is_refused(void **state)
 {
     char *args = malloc(300000);
     struct err err = { 0 };
-    struct job sent;
-    int fds[2];
+    struct job big, small = sample(1, (char[]){ "{}" }), got;
+    uint32_t number;
 
     (void)state;
+    open_wire();
     memset(args, ' ', 299999);
     args[299999] = '\0';
-    sent = sample(args);
-    assert_int_equal(wire_pair(fds, NULL), RC_OK);
-    assert_int_equal(wire_send_job(fds[0], &sent, 1, &err), RC_LIMIT);
-    job_fini(&sent);
+    big = sample(2, args);
+    assert_int_equal(wire_add(packet, &small, 1, &err), RC_OK);
+    assert_int_equal(wire_add(packet, &big, 2, &err), RC_LIMIT);
+    assert_int_equal(wire_send(packet, fds[0], &err), RC_OK); /* what was in it before goes */
+    assert_int_equal(wire_add(packet, &big, 2, &err), RC_LIMIT);
+    assert_true(wire_receive(fds[1]) && wire_next(&got, &number));
+    assert_int_equal(got.id, 1);
+    assert_false(wire_next(&got, &number));
     free(args);
-    (void)close(fds[0]);
-    (void)close(fds[1]);
+    close_wire();
 }
 
 static void
-results_and_the_end_are_told_apart(void **state)
+nudges_and_the_end_are_told_apart(void **state)
 {
-    struct wire_result sent = { .number = 7,
-                                .outcome = OUTCOME_SNOOZE,
-                                .delay_ms = 61000,
-                                .touched = true,
-                                .error = "waits" },
-                       got;
-    enum wire_type type;
-    int fds[2];
-
     (void)state;
-    assert_int_equal(wire_pair(fds, NULL), RC_OK);
-    assert_int_equal(wire_receive_result(fds[0], false, &type, &got, NULL), RC_OK);
-    assert_int_equal(type, WIRE_NOTHING);
-    assert_int_equal(wire_send_result(fds[1], &sent, NULL), RC_OK);
-    assert_int_equal(wire_receive_result(fds[0], true, &type, &got, NULL), RC_OK);
-    assert_int_equal(type, WIRE_RESULT);
-    assert_int_equal(got.number, 7);
-    assert_int_equal(got.outcome, OUTCOME_SNOOZE);
-    assert_int_equal(got.delay_ms, 61000);
-    assert_true(got.touched);
-    assert_string_equal(got.error, "waits");
-    (void)close(fds[1]);
-    assert_int_equal(wire_receive_result(fds[0], true, &type, &got, NULL), RC_OK);
-    assert_int_equal(type, WIRE_END);
-    (void)close(fds[0]);
+    open_wire();
+    assert_true(wire_nudged(fds[0]));
+    assert_true(wire_nudge(fds[1]) && wire_nudge(fds[1]));
+    assert_true(wire_nudged(fds[0]));
+    close_end(1);
+    assert_false(wire_nudged(fds[0]));
+    close_wire();
 }
 
-/* What a broken child may send. */
+/* The child went while jobs were on their way to it: the socket says so with an error before it says the end.
+ */
 static void
-a_result_that_is_none_is_refused(void **state)
+a_child_that_goes_with_jobs_unread_is_gone(void **state)
 {
-    struct wire_result sent = { .outcome = (enum outcome)OUTCOME_COUNT }, got;
-    enum wire_type type;
-    int fds[2];
+    struct job job = sample(1, (char[]){ "{}" });
+    struct err err = { 0 };
 
     (void)state;
-    assert_int_equal(wire_pair(fds, NULL), RC_OK);
-    assert_int_equal(wire_send_result(fds[1], &sent, NULL), RC_OK);
-    assert_int_equal(wire_receive_result(fds[0], true, &type, &got, NULL), RC_PROTOCOL);
-    assert_int_equal(send(fds[1], "x", 1, 0), 1);
-    assert_int_equal(wire_receive_result(fds[0], true, &type, &got, NULL), RC_PROTOCOL);
-    (void)close(fds[0]);
-    (void)close(fds[1]);
+    open_wire();
+    assert_int_equal(wire_add(packet, &job, 1, NULL), RC_OK);
+    assert_int_equal(wire_send(packet, fds[0], NULL), RC_OK);
+    close_end(1);
+    assert_false(wire_nudged(fds[0]));
+    assert_int_equal(wire_add(packet, &job, 2, NULL), RC_OK);
+    assert_int_equal(wire_send(packet, fds[0], &err), RC_UNAVAILABLE);
+    close_wire();
+}
+
+static void
+a_parent_that_goes_is_heard(void **state)
+{
+    (void)state;
+    open_wire();
+    close_end(0);
+    assert_false(wire_receive(fds[1]));
+    assert_false(wire_nudge(fds[1]));
+    close_wire();
 }
 
 int
 main(void)
 {
-    TEST_ONE(a_job_arrives_whole);
+    TEST_ONE(jobs_arrive_whole_and_in_order);
     TEST_ONE(a_job_too_large_for_a_packet_is_refused);
-    TEST_ONE(results_and_the_end_are_told_apart);
-    TEST_ONE(a_result_that_is_none_is_refused);
+    TEST_ONE(nudges_and_the_end_are_told_apart);
+    TEST_ONE(a_child_that_goes_with_jobs_unread_is_gone);
+    TEST_ONE(a_parent_that_goes_is_heard);
     return TESTS_RUN("wire");
 }

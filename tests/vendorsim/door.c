@@ -113,6 +113,22 @@ get_stats(struct call *c, const char *arg, struct reply *r, struct door_stream *
     buf_str(b, "}\n");
 }
 
+static void
+get_calls(struct call *c, const char *arg, struct reply *r, struct door_stream **stream)
+{
+    const struct call_log *l = &c->sim->call_log;
+    const char *since = call_query(c, "since");
+    size_t i = since != NULL ? (size_t)strtoull(since, NULL, 10) : 0;
+
+    (void)arg;
+    (void)stream;
+    buf_printf(&r->body, "{\"n\":%zu,\"calls\":[", l->n);
+    for (size_t first = i; i < l->n; i++)
+        buf_printf(&r->body, "%s[%" PRId64 ",\"%s\",%u]", i > first ? ",\n" : "", l->calls[i].at,
+                   c->sim->vendor->endpoints[l->calls[i].endpoint].name, (unsigned)l->calls[i].status);
+    buf_str(&r->body, "]}\n");
+}
+
 /* -- holding and failing -- */
 
 /* The endpoint that the body names; "*" only where it may be. Refuses and returns -1 when there is none. */
@@ -495,12 +511,19 @@ static const struct verb {
     const char *path; /* {} stands for one segment */
     void (*answer)(struct call *c, const char *arg, struct reply *r, struct door_stream **stream);
 } verbs[] = {
-    { "GET", "stats", get_stats },           { "GET", "truth", get_truth },
-    { "POST", "hold", post_hold },           { "POST", "release", post_release },
-    { "POST", "fail", post_fail },           { "POST", "clock", post_clock },
-    { "POST", "limits", post_limits },       { "POST", "churn", post_churn },
-    { "POST", "issues", post_issue },        { "PATCH", "issues/{}", patch_issue },
-    { "DELETE", "issues/{}", delete_issue }, { "POST", "issues/{}/messages", post_message },
+    { "GET", "stats", get_stats },
+    { "GET", "truth", get_truth },
+    { "GET", "calls", get_calls },
+    { "POST", "hold", post_hold },
+    { "POST", "release", post_release },
+    { "POST", "fail", post_fail },
+    { "POST", "clock", post_clock },
+    { "POST", "limits", post_limits },
+    { "POST", "churn", post_churn },
+    { "POST", "issues", post_issue },
+    { "PATCH", "issues/{}", patch_issue },
+    { "DELETE", "issues/{}", delete_issue },
+    { "POST", "issues/{}/messages", post_message },
 };
 
 void

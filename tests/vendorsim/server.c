@@ -312,6 +312,10 @@ decide(struct call *c, const char *method, const char *path, struct decision *d)
     }
     if (!d->failed && d->reply.status != 200)
         s->stats.rejected[d->reply.status]++;
+    if (c->ep != NULL)
+        calls_add(
+            &s->call_log, mono_us(), (size_t)(c->ep - s->vendor->endpoints),
+            d->failed && (d->fault.mode == FAULT_RESET || d->fault.mode == FAULT_HANG) ? 0 : d->reply.status);
 }
 
 /* -- sending -- */

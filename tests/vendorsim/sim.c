@@ -56,6 +56,7 @@ sim_fini(struct sim *s)
 {
     for (size_t i = 0; i < ENDPOINTS_MAX; i++)
         limiter_fini(&s->limiters[i]);
+    calls_fini(&s->call_log);
     faults_clear(&s->faults);
     holds_clear(&s->holds);
     world_fini(&s->world);

@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "calls.h"
 #include "faults.h"
 #include "gzip.h"
 #include "holds.h"
@@ -55,6 +56,7 @@ struct sim {
     struct holds holds;
     struct churn churn;
     struct sim_stats stats;
+    struct call_log call_log;
     struct sending *sending;
     uint64_t answers_sent;
     uint64_t requests;   /* numbers the request ids */

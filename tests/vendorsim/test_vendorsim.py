@@ -1201,6 +1201,22 @@ def test_stats_count_what_went_out(start):
         assert sim.stats()["pages_served"] == before + 1
 
 
+def test_calls_are_logged_with_their_moment_and_status(start):
+    sim = start(profile="none")
+    began = time.monotonic()
+    sim.search({"limit": 1})
+    sim.get("/users", headers={"Authorization": "Bearer wrong"})
+    sim.door("fail", endpoint="me", mode="status", status=503)
+    sim.get("/me")
+    sim.door("fail", endpoint="me", mode="reset")
+    with pytest.raises(requests.exceptions.ConnectionError):
+        sim.get("/me")
+    log = requests.get(sim.url + "/_sim/calls", timeout=5).json()
+    assert [c[1:] for c in log["calls"]] == [["search", 200], ["users", 401], ["me", 503], ["me", 0]] and log["n"] == 4
+    assert all(began <= at / 1e6 <= time.monotonic() for at, _, _ in log["calls"])
+    assert requests.get(sim.url + "/_sim/calls?since=3", timeout=5).json()["calls"] == log["calls"][3:]
+
+
 def test_truth_of_one_kind(calm, truth):
     for kind in ("issues", "accounts", "users", "contacts"):
         assert calm.truth(kind) == truth[kind]

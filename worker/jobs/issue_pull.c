@@ -17,7 +17,8 @@
  * time is part of the look back, not of the window's end.
  *  3. A change made during a walk of several pages may come too late for its page. So such a walk advances
  * the watermark to the newest change seen less the time that the walk took: not beyond the vendor's time at
- * its first page. If it brought anything, another round follows at once.
+ * its first page. Where our clock was set back meanwhile it advances only to the newest change of that page.
+ * If it brought anything, another round follows at once.
  *  4. After a long silence the live window would be wider than the 30 days the vendor allows. Then closed
  * windows of 20 days come first. An issue that changes leaves a closed window; so one of several pages is
  * walked until a pass finds nothing to write (at most 3 times).
@@ -202,13 +203,15 @@ clamp(int64_t t, int64_t low, int64_t high)
 static int64_t
 reached(const struct walk *k)
 {
-    int64_t now = clock_now(), took = now > k->began ? now - k->began : 0, t = k->newest;
+    int64_t now = clock_now(), t = k->newest;
 
     if (!is_open(k))
         return k->call.to;
+    if (k->page > 1) /* a clock that was set back, or another host's, says nothing about how long it took */
+        t = t != DB_NO_TIME && now > k->began ? t - (now - k->began) : k->newest_first;
     if (t == DB_NO_TIME)
         return now - WATERMARK_LAG;
-    return clamp(k->page > 1 ? t - took : t, now - WATERMARK_LAG, now + WATERMARK_LEAD);
+    return clamp(t, now - WATERMARK_LAG, now + WATERMARK_LEAD);
 }
 
 /* Invariant 4: may something have moved past us in this window? Asked before its last page is written, so the

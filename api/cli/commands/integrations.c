@@ -2,6 +2,8 @@
 #include "api/cli/client.h"
 #include "api/cli/drain.h"
 #include "api/cli/show.h"
+#include "common/atfile.h"
+#include "common/auto.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -85,16 +87,24 @@ static enum ending
 add(struct cli *c)
 {
     char room[TOKEN_MAX + 2] = "";
-    const char *secret = token(c, room);
+    const char *given = token(c, room);
+    AUTO_FREE char *secret = NULL;
+    struct err err = { 0 };
     json_auto_t *body = NULL;
     json_auto_t *answer = NULL;
     enum ending end;
 
-    if (secret == NULL || secret[0] == '\0')
+    if (given == NULL || given[0] == '\0')
         return cli_usage(
             "--token: is missing; `--token -` reads it from standard input, or set DESKMILL_VENDOR_TOKEN");
-    end = add_body(c, secret, &body);
+    if (given != room && atfile_read(given, &secret, &err) != RC_OK) {
+        (void)err_wrap(&err, "--token (DESKMILL_VENDOR_TOKEN)");
+        return cli_fail(&err);
+    }
+    end = add_body(c, secret != NULL ? secret : given, &body);
     explicit_bzero(room, sizeof room);
+    if (secret != NULL)
+        explicit_bzero(secret, strlen(secret));
     if (end != END_OK || (end = client_call(c, "POST", "/api/v1/integrations", body, &answer)) != END_OK)
         return end;
     if (c->json)
@@ -109,7 +119,7 @@ static const struct cli_option add_options[] = {
     { "org", "SLUG", "the organization, where ORG/NAME does not say it" },
     { "vendor", "VENDOR", "pylon, which is also the default" },
     { "token", "TOKEN",
-      "the vendor's API token; - reads it from standard input, where `ps` does not show it" },
+      "the vendor's API token; - reads it from standard input, where `ps` does not show it; @FILE from a file" },
     { "base-url", "URL", "where the vendor's API is, if not at its usual address" },
     { "settings", "JSON", "page_size, lookback_s, settle_s, directory_refresh_s, limits" },
     { "schedule", "CRON", "when to pull; every 15 minutes if left out, \"\" for never" },

@@ -3,6 +3,8 @@
 #include "common/migrate.h"
 #include "api/cli/cli.h"
 #include "api/cli/show.h"
+#include "common/atfile.h"
+#include "common/auto.h"
 #include "common/db.h"
 #include <inttypes.h>
 #include <stdio.h>
@@ -65,14 +67,19 @@ apply(const struct cli *c, struct db *d)
 static enum ending
 run(struct cli *c)
 {
-    const char *env = getenv("DATABASE_URL"), *url = cli_option(c, "database-url");
+    const char *env = getenv("DATABASE_URL"), *given = cli_option(c, "database-url");
+    AUTO_FREE char *url = NULL;
     AUTO(db) d = NULL;
     struct err err = { 0 };
 
-    if (url == NULL)
-        url = env;
-    if (url == NULL || url[0] == '\0')
+    if (given == NULL)
+        given = env;
+    if (given == NULL || given[0] == '\0')
         return cli_usage("DATABASE_URL: is not set; it looks like postgresql://user@host:5432/deskmill");
+    if (atfile_read(given, &url, &err) != RC_OK) {
+        (void)err_wrap(&err, "--database-url (DATABASE_URL)");
+        return cli_fail(&err);
+    }
     if (db_create(url, &(struct db_options){ .app_name = "deskmill-migrate" }, &d, &err) != RC_OK ||
         db_connect(d, &err) != RC_OK)
         return cli_fail(&err);
@@ -81,7 +88,7 @@ run(struct cli *c)
 
 static const struct cli_option options[] = {
     { "status", NULL, "only say whether the schema is current; exit status 1 if not" },
-    { "database-url", "URL", "where PostgreSQL is; better in DATABASE_URL" },
+    { "database-url", "URL", "where PostgreSQL is, or @ and a file that says it; better in DATABASE_URL" },
     { "dir", "DIR", "read the files from there instead of from the program" },
     { .name = NULL },
 };
