@@ -34,6 +34,8 @@ const struct conf_option app_options[] = {
       "milliseconds that running requests get to finish after SIGTERM" },
     { "lease-ms", "DESKMILL_LEASE_MS", CONF_INT, "10000", 1000, 600000, NULL,
       "milliseconds since its last beat after which a worker does not count as alive; the scheduler's lease" },
+    { "stuck-s", "DESKMILL_STUCK_S", CONF_INT, "60", 5, 86400, NULL,
+      "seconds without a claim after which /metrics calls a queue stuck, where work waits and slots are free" },
     { "allow-http-hosts", "DESKMILL_ALLOW_HTTP_HOSTS", CONF_STRING, "", 0, 0, NULL,
       "hosts, separated by commas, whose integrations may use http:// (loopback always may)" },
     { "health", NULL, CONF_BOOL, "false", 0, 0, NULL,
@@ -90,7 +92,8 @@ pool_grow(struct pool *p, const struct conf *conf, struct err *err)
     const struct db_options o = { .app_name = "deskmill-api",
                                   .connect_timeout_ms = CONNECT_MS,
                                   .statement_timeout_ms = STATEMENT_MS,
-                                  .lock_timeout_ms = LOCK_MS };
+                                  .lock_timeout_ms = LOCK_MS,
+                                  .by_index = true };
     struct session *s = calloc(1, sizeof *s);
     enum rc rc;
 

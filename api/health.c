@@ -9,10 +9,8 @@ read_figures(const struct dbres *res, struct health *h)
     h->slots = dbres_i64(res, 0, 3);
     h->queued = dbres_i64(res, 0, 4);
     h->running = dbres_i64(res, 0, 5);
-    h->scheduled = dbres_i64(res, 0, 6);
-    h->dead = dbres_i64(res, 0, 7);
-    h->rebuilds = dbres_i64(res, 0, 8);
-    h->has_integration = dbres_bool(res, 0, 9);
+    h->rebuilds = dbres_i64(res, 0, 6);
+    h->has_integration = dbres_bool(res, 0, 7);
 }
 
 void

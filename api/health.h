@@ -10,7 +10,7 @@ struct health {
     struct err postgres, redis, schema; /* rc RC_OK: fine */
     bool leader;                        /* a scheduler's lease is fresh */
     int64_t workers, slots;             /* alive */
-    int64_t queued, running, scheduled, dead, rebuilds;
+    int64_t queued, running, rebuilds;  /* queued: up to 1,001 of each queue */
     bool has_integration;
 };
 /* Asks both servers; what cannot be reached is told in the fields, and figures are then 0. */

@@ -15,7 +15,7 @@ const struct jobkind jobkinds[] = {
       .lock = (lock_pattern),                                                                 \
       .dedupe = (dedupe_pattern),                                                             \
       .help = (text) },
-#include "common/jobkind.def"
+#include JOBKIND_DEF
 #undef JOB_KIND
     { .name = NULL },
 };

@@ -1,5 +1,6 @@
 #include "scheduler/reap.h"
 #include "common/clock.h"
+#include "common/counters.h"
 #include "common/log.h"
 #include <inttypes.h>
 #include <stdio.h>
@@ -88,6 +89,8 @@ bury(struct db *db, struct push *push, const struct dbres *suspects, int row, st
              KV_INT("worker_pid", dbres_i64(suspects, row, PID)),
              KV_STR("why", dbres_bool(suspects, row, SILENT) ? "silent" : "disconnected"),
              KV_INT("ms", dbres_i64(suspects, row, SILENT_MS)));
+    (void)counters_add_now(db, COUNTER_workers_lost,
+                           dbres_bool(suspects, row, SILENT) ? "silent" : "disconnected", 1, NULL);
     (void)snprintf(app, sizeof app, JOB_CHILD_APP_NAME, id);
     if ((rc = db_run(db, SQL_worker_end_sessions, DB_ARGS(db_text(app)), NULL, err)) != RC_OK)
         return rc;
@@ -167,7 +170,7 @@ take_back(struct db *db, struct push *push, int64_t worker_id, int64_t ms, size_
     struct dbres *each[COUNT_OF(calls)] = { NULL };
     AUTO(dbres) res = NULL;
     AUTO_FREE struct queue_item *items = NULL;
-    size_t free_to_go = 0;
+    size_t free_to_go = 0, queued = 0;
     enum rc rc = db_pipeline(db, calls, COUNT_OF(calls), each, err); /* one transaction */
 
     res = each[0];
@@ -182,9 +185,12 @@ take_back(struct db *db, struct push *push, int64_t worker_id, int64_t ms, size_
 
         log_warn("job.reclaimed", KV_INT("job", dbres_i64(res, row, JOB_ID)), KV_INT("worker", worker_id),
                  KV_STR("state", state), KV_INT("ms", ms));
+        queued += strcmp(state, "queued") == 0;
         if (strcmp(state, "queued") == 0 && dbres_null(res, row, JOB_LOCK))
             items[free_to_go++] = items[row];
     }
+    (void)counters_add_now(db, COUNTER_jobs_taken_back, "queued", (int64_t)queued, NULL);
+    (void)counters_add_now(db, COUNTER_jobs_taken_back, "ended", (int64_t)(*n - queued), NULL);
     push_items(push, items, free_to_go);
     return unblock(db, push, res, err);
 }

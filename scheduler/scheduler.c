@@ -8,6 +8,7 @@
 #include "scheduler/leader.h"
 #include "scheduler/promote.h"
 #include "scheduler/reap.h"
+#include "scheduler/signals.h"
 #include "scheduler/sweep.h"
 #include "scheduler/ticks.h"
 #include <errno.h>
@@ -34,11 +35,19 @@ const struct conf_option scheduler_options[] = {
     { "sweep-ms", "DESKMILL_SWEEP_MS", CONF_INT, "60000", 100, 86400000, NULL,
       "How often retention runs, in ms." },
     { "keep-done-days", "DESKMILL_KEEP_DONE_DAYS", CONF_INT, "7", 0, 36500, NULL,
-      "Days that done and cancelled jobs are kept; 0 = for ever." },
+      "Days that done jobs are kept; 0 = for ever." },
+    { "keep-cancelled-days", "DESKMILL_KEEP_CANCELLED_DAYS", CONF_INT, "7", 0, 36500, NULL,
+      "Days that cancelled jobs are kept; 0 = for ever." },
     { "keep-dead-days", "DESKMILL_KEEP_DEAD_DAYS", CONF_INT, "0", 0, 36500, NULL,
-      "Days that dead jobs are kept, at least as long as done ones; 0 = for ever." },
+      "Days that dead jobs are kept; 0 = for ever." },
     { "keep-log-days", "DESKMILL_KEEP_LOG_DAYS", CONF_INT, "90", 0, 36500, NULL,
       "Days that the sync log is kept; 0 = for ever." },
+    { "jobs-max-mb", "DESKMILL_JOBS_MAX_MB", CONF_INT, "0", 0, 1000000000, NULL,
+      "MiB of live rows in jobs beyond which the oldest finished ones go, dead ones last, until nine tenths are left; 0 = no bound." },
+    { "log-max-mb", "DESKMILL_LOG_MAX_MB", CONF_INT, "0", 0, 1000000000, NULL,
+      "MiB of live rows in sync_log beyond which the oldest go, until nine tenths are left; 0 = no bound." },
+    { "stuck-s", "DESKMILL_STUCK_S", CONF_INT, "60", 5, 86400, NULL,
+      "Seconds without a claim after which a queue is stuck, where work waits and slots are free." },
     { "health-file", "DESKMILL_HEALTH_FILE", CONF_STRING, "", 0, 0, NULL,
       "File to renew while beats reach PostgreSQL; a folder in memory suits it." },
     { "health", NULL, CONF_BOOL, "false", 0, 0, NULL,
@@ -69,6 +78,7 @@ enum part_id {
     PART_ORPHANS,
     PART_REBUILD,
     PART_SWEEP,
+    PART_SIGNALS,
     PART_COUNT
 };
 
@@ -80,6 +90,7 @@ struct scheduler {
     struct reap *reap;
     struct dispatch *dispatch;
     struct sweep *sweep;
+    struct signals *watch;
     int signals; /* signalfd */
     bool stopping, ready, db_down;
     int64_t beat_us, check_us, sweep_us, lease_us;
@@ -99,6 +110,7 @@ scheduler_destroy(struct scheduler *s)
 {
     if (s == NULL)
         return;
+    signals_destroy(s->watch);
     sweep_destroy(s->sweep);
     dispatch_destroy(s->dispatch);
     reap_destroy(s->reap);
@@ -151,7 +163,8 @@ scheduler_create(const struct conf *conf, struct scheduler **out, struct err *er
         (rc = ticks_create(&s->ticks, err)) != RC_OK ||
         (rc = reap_create(conf_int(conf, "lease-ms"), &s->reap, err)) != RC_OK ||
         (rc = dispatch_create(url, conf_int(conf, "check-ms"), &s->dispatch, err)) != RC_OK ||
-        (rc = sweep_create(conf, &s->sweep, err)) != RC_OK)
+        (rc = sweep_create(conf, &s->sweep, err)) != RC_OK ||
+        (rc = signals_create(conf, &s->watch, err)) != RC_OK)
         return rc;
     *out = TAKE(s);
     return RC_OK;
@@ -247,11 +260,18 @@ part_rebuild(struct scheduler *s, struct err *err)
 static enum rc
 part_sweep(struct scheduler *s, struct err *err)
 {
-    bool done = false;
-    enum rc rc = sweep_step(s->sweep, s->db, &done, err);
+    int64_t wait = 0;
+    enum rc rc = sweep_step(s->sweep, s->db, &wait, err);
 
-    s->parts[PART_SWEEP].due = clock_mono() + (done ? s->sweep_us : 0);
+    s->parts[PART_SWEEP].due = clock_mono() + wait;
     return rc;
+}
+
+static enum rc
+part_signals(struct scheduler *s, struct err *err)
+{
+    s->parts[PART_SIGNALS].due = clock_mono() + s->check_us;
+    return signals_look(s->watch, s->db, err);
 }
 
 static const struct {
@@ -269,6 +289,7 @@ static const struct {
     [PART_ORPHANS] = { "orphans", part_orphans, false },
     [PART_REBUILD] = { "rebuild", part_rebuild, false },
     [PART_SWEEP] = { "sweep", part_sweep, false },
+    [PART_SIGNALS] = { "signals", part_signals, false },
 };
 
 /* ---- trouble ---- */

@@ -61,8 +61,8 @@ distrust(struct worker *w, int64_t ms)
 static bool
 may_claim(const struct worker *w)
 {
-    return w->state == WORKER_ACTIVE && w->locked && !w->claiming && (!w->waiting || rows_too(w)) &&
-           slots_want(w) > 0;
+    return w->state == WORKER_ACTIVE && w->locked && !w->claiming &&
+           (!w->waiting || rows_too(w) || w->left) && slots_want(w) > 0;
 }
 
 static void
@@ -158,6 +158,7 @@ take_rows(struct worker *w, int64_t claimant, int64_t batch, const struct dbres 
         }
         if (w->epoch_seen < job.epoch)
             w->epoch_seen = job.epoch;
+        counters_add(w->counters, COUNTER_claims, queue_names[job.queue], "", 1);
         slots_give(w, &job);
     }
     slots_send(w);
@@ -185,6 +186,9 @@ on_claimed(void *arg, enum rc rc, const struct dbres *res, const struct err *err
     if (rc == RC_OK) {
         put_in_order(res, c->ids, c->n, order);
         take_rows(w, c->worker_id, c->batch, res, order, c->n);
+        if ((size_t)dbres_rows(res) < c->n)
+            dba_run(w->db, SQL_kind_note, DB_ARGS(db_i64s(c->ids, c->n), db_texts(w->kinds, w->kinds_n)),
+                    NULL, NULL);
     } else if (rc == RC_CONFLICT && c->n > 1) {
         for (size_t i = 0; i < c->n; i++)
             claim_rows(w, &c->ids[i], 1);
@@ -266,6 +270,26 @@ on_ids(void *arg, enum rc rc, const struct reply *r, const struct err *err)
         claim_over(w);
 }
 
+/* A newer producer's job may meet an older worker, which leaves it in kind_waits. Those are few, and looked
+ * for with the beat; while there are more of them than room, every other claim is of them. */
+static void
+on_left(void *arg, enum rc rc, const struct dbres *res, const struct err *err)
+{
+    struct worker *w = arg;
+    size_t n = rc == RC_OK ? (size_t)dbres_rows(res) : 0;
+    int64_t ids[n + 1];
+
+    (void)err; /* again with the next beat */
+    w->left = (int)n == w->wanted;
+    w->got = w->wanted = (int)n;
+    for (size_t i = 0; i < n; i++)
+        ids[i] = dbres_i64(res, (int)i, 0);
+    if (n > 0)
+        claim_rows(w, ids, n);
+    else
+        claim_over(w);
+}
+
 void
 claim_more(struct worker *w)
 {
@@ -275,7 +299,10 @@ claim_more(struct worker *w)
     w->claiming = true;
     w->claimant = w->id;
     w->claimed_at = clock_mono();
-    if (cachea_is_up(w->cache))
+    w->was_left = w->left && (w->waiting || !w->was_left);
+    if (w->was_left)
+        dba_run(w->db, SQL_kind_find, DB_ARGS(db_texts(w->kinds, w->kinds_n), db_i64(w->wanted)), on_left, w);
+    else if (cachea_is_up(w->cache))
         queue_claim_async(w->cache, w->id, w->wanted, on_ids, w);
     else
         claim_from_rows(w);

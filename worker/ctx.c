@@ -61,8 +61,27 @@ ctx_init(struct job_ctx *ctx, const struct job *job, const struct conf *conf, st
 }
 
 void
+ctx_note(struct job_ctx *ctx, enum counter id, const char *label, int64_t n)
+{
+    if (ctx->counters != NULL || counters_create(&ctx->counters, NULL) == RC_OK)
+        counters_add(ctx->counters, id, label, "", n);
+}
+
+/* Mere figures: where they cannot be written they are let go. */
+static void
+write_notes(struct job_ctx *ctx)
+{
+    if (ctx->counters == NULL)
+        return;
+    db_rollback(ctx->db);
+    (void)counters_write(ctx->counters, ctx->db, NULL);
+    counters_destroy(ctx->counters);
+}
+
+void
 ctx_fini(struct job_ctx *ctx)
 {
+    write_notes(ctx);
     json_decref(ctx->checkpoint);
     json_decref(ctx->extra_progress);
     json_decref(ctx->unknown);
@@ -143,6 +162,7 @@ static void
 refused(struct job_ctx *ctx, const struct err *err)
 {
     ctx->lost = true;
+    ctx_note(ctx, COUNTER_refused_writes, "page", 1);
     log_warn("job.refused", KV_INT("job", ctx->job->id), KV_INT("epoch", ctx->job->epoch), KV_ERR(err));
 }
 

@@ -15,6 +15,7 @@
 
 #include "common/cache.h"
 #include "common/conf.h"
+#include "common/counters.h"
 #include "common/db.h"
 #include "common/job.h"
 #include "common/json.h"
@@ -47,6 +48,7 @@ struct job_ctx {
     char *doubtful;                 /* owned; the progress of a commit whose answer was lost; NULL = none */
     bool unsaved;                   /* something was counted since the last commit */
     int64_t snooze_ms;              /* with OUTCOME_SNOOZE */
+    struct counters *counters;      /* owned; of this attempt, written at its end; NULL = nothing */
     struct job_enqueued *enqueued;  /* rows made in the open transaction, pushed by ctx_commit() */
     size_t enqueued_n, enqueued_cap;
 };
@@ -65,6 +67,8 @@ bool ctx_stop(struct job_ctx *ctx, enum outcome *why);
 void ctx_count(struct job_ctx *ctx, const struct counts *c);
 /* Counts a field that has no place, or a value that can't be read. */
 void ctx_unknown(struct job_ctx *ctx, const char *name, int64_t times);
+/* Counts something for /metrics that happens now and then; written by ctx_fini(). */
+void ctx_note(struct job_ctx *ctx, enum counter id, const char *label, int64_t n);
 /* Puts a value into jobs.progress from the next fence on. Takes *value. */
 void ctx_set_progress(struct job_ctx *ctx, const char *key, json_t **value);
 

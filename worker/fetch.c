@@ -17,6 +17,7 @@ struct batch {
     char *cursors[FETCH_PARALLEL], *issue_ids[FETCH_PARALLEL];
     struct fetched results[FETCH_PARALLEL];
     size_t n;
+    int64_t waits, waited_ms; /* for budget, slept out */
 };
 
 struct fetch {
@@ -150,7 +151,7 @@ class_of(const struct fetch *f, const struct batch *b)
 
 /* Up to `want` tokens, sleeping out a short wait. 0: none; *wait_ms tells when to come again. */
 static int
-take_budget(struct fetch *f, const struct batch *b, int want, int64_t *wait_ms)
+take_budget(struct fetch *f, struct batch *b, int want, int64_t *wait_ms)
 {
     const struct budget_class *c = class_of(f, b);
     int granted = 0;
@@ -165,6 +166,8 @@ take_budget(struct fetch *f, const struct batch *b, int want, int64_t *wait_ms)
             return granted;
         if (*wait_ms > FETCH_WAIT_MS || !rest(f, *wait_ms))
             return 0;
+        b->waits++;
+        b->waited_ms += *wait_ms;
     }
 }
 
@@ -359,6 +362,7 @@ fetch_start(struct fetch *f, const struct call *calls, size_t n, struct err *err
     assert(!f->running && n > 0 && n <= FETCH_PARALLEL);
     batch_forget(b);
     b->n = n;
+    b->waits = b->waited_ms = 0;
     for (size_t i = 0; i < n; i++) {
         struct fetched *r = &b->results[i];
 
@@ -390,6 +394,10 @@ fetch_finish(struct fetch *f, struct job_ctx *ctx, struct fetched **results, enu
     for (size_t i = 0; i < b->n; i++) {
         c.requests += b->results[i].requests;
         c.bytes += b->results[i].bytes;
+    }
+    if (b->waits > 0) {
+        ctx_note(ctx, COUNTER_budget_waits, "slept", b->waits);
+        ctx_note(ctx, COUNTER_budget_wait_ms, "slept", b->waited_ms);
     }
     ctx->touched |= c.requests > 0;
     ctx_count(ctx, &c);

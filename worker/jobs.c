@@ -10,7 +10,7 @@ jobs_find(const char *kind)
     } kinds[] = {
 #define JOB_KIND(name, queue, priority, max_attempts, timeout_s, lock, dedupe, help) \
     { #name, job_run_##name },
-#include "common/jobkind.def"
+#include JOBKIND_DEF
 #undef JOB_KIND
     };
 

@@ -145,6 +145,18 @@ on_settled(void *arg, enum rc rc, const struct dbres *res, const struct err *err
     worker_maybe_end(w);
 }
 
+/* Rows whose epoch had moved are left out; job_settle counts them itself. */
+static void
+on_done_settled(void *arg, enum rc rc, const struct dbres *res, const struct err *err)
+{
+    struct worker *w = arg;
+
+    if (rc == RC_OK)
+        counters_add(w->counters, COUNTER_refused_writes, "result", "",
+                     (int64_t)w->settling - dbres_affected(res));
+    on_settled(arg, rc, res, err);
+}
+
 /* What goes with the next statement, which is of one worker: after a burial, jobs claimed under the old id
  * are refused by themselves. */
 static size_t
@@ -202,7 +214,7 @@ settle_flush(struct worker *w)
     list = settle_args_get(args, &id, &argc);
     w->settling = n;
     w->settled_at = clock_mono();
-    dba_run(w->write_db, id, list, argc, on_settled, w);
+    dba_run(w->write_db, id, list, argc, id == SQL_job_settle_done ? on_done_settled : on_settled, w);
 }
 
 void

@@ -396,6 +396,8 @@ job_ended(struct slot *s, const struct lane_result *r)
     LOG_AT(bad ? LOG_LEVEL_ERROR : LOG_LEVEL_INFO, events[r->outcome], KV_INT("job", job.id),
            KV_STR("kind", job.kind), KV_INT("epoch", job.epoch), KV_INT("ms", r->us / 1000),
            KV_STR("error", r->error[0] != '\0' ? r->error : NULL));
+    counters_add(s->w->counters, COUNTER_attempts, job.kind, outcome_names[r->outcome], 1);
+    counters_add(s->w->counters, COUNTER_attempt_us, job.kind, outcome_names[r->outcome], r->us);
     settle_add(s->w, &job, r);
     if (s->n > 0)
         begin_first(s);

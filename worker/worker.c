@@ -75,6 +75,13 @@ fail(struct worker *w, enum rc rc, const struct err *err)
 }
 
 static void
+look_for_left(struct worker *w)
+{
+    w->left = true;
+    claim_more(w);
+}
+
+static void
 on_lock(void *arg, enum rc rc, const struct dbres *res, const struct err *err)
 {
     struct worker *w = arg;
@@ -86,7 +93,7 @@ on_lock(void *arg, enum rc rc, const struct dbres *res, const struct err *err)
     if (!w->locked) /* the server has not yet noticed that our old connection is gone */
         loop_timer_after(w->again, LOCK_AGAIN_MS);
     else
-        claim_more(w);
+        look_for_left(w);
 }
 
 static void
@@ -139,7 +146,8 @@ enrol(struct worker *w)
 
     (void)gethostname(host, sizeof host - 1);
     dba_run(w->db, SQL_worker_register,
-            DB_ARGS(db_text(host), db_i64(getpid()), db_i64(w->slots_n), db_text(DESKMILL_VERSION)),
+            DB_ARGS(db_text(host), db_i64(getpid()), db_i64(w->slots_n), db_text(DESKMILL_VERSION),
+                    db_texts(w->kinds, w->kinds_n)),
             on_registered, w);
 }
 
@@ -188,6 +196,8 @@ beat(void *arg)
                         db_i64(w->tally.failed)),
                 on_beat, w);
     claim_strays(w);
+    counters_send(w->counters, w->db);
+    look_for_left(w);
 }
 
 /* ---- servers coming and going
@@ -273,6 +283,7 @@ worker_maybe_end(struct worker *w)
     w->state = WORKER_ENDED;
     if (w->id != 0)
         queue_forget_async(w->cache, w->id);
+    counters_send(w->counters, w->db);
     if (w->id != 0 && dba_is_up(w->db))
         dba_run(w->db, SQL_worker_stop, DB_ARGS(db_i64(w->id)), on_stopped, w);
     else
@@ -428,8 +439,8 @@ worker_create(const struct conf *conf, struct worker **out, struct err *err)
     w->job_us = 1000 * 1000; /* until known, no job is given before the one ahead of it has ended */
     (void)signal(SIGPIPE, SIG_IGN);
     if ((rc = loop_create(&w->loop, err)) != RC_OK || (rc = list_kinds(w, err)) != RC_OK ||
-        (rc = make_watchers(w, err)) != RC_OK || (rc = make_slots(w, err)) != RC_OK ||
-        (rc = make_connections(w, err)) != RC_OK)
+        (rc = counters_create(&w->counters, err)) != RC_OK || (rc = make_watchers(w, err)) != RC_OK ||
+        (rc = make_slots(w, err)) != RC_OK || (rc = make_connections(w, err)) != RC_OK)
         return rc;
     *out = TAKE(w);
     return RC_OK;
@@ -447,6 +458,7 @@ worker_destroy(struct worker *w)
     dba_destroy(w->write_db);
     cachea_destroy(w->cache);
     cachea_destroy(w->wait_cache);
+    counters_destroy(w->counters); /* after the session that carries them */
     loop_timer_destroy(w->beat);
     loop_timer_destroy(w->scan);
     loop_timer_destroy(w->ping);

@@ -5,6 +5,7 @@
 
 #include "common/cachea.h"
 #include "common/conf.h"
+#include "common/counters.h"
 #include "common/dba.h"
 #include "common/job.h"
 #include "common/loop.h"
@@ -71,6 +72,7 @@ struct worker {
     struct dba *write_db;      /* settles: its commits do */
     struct cachea *cache;      /* commands */
     struct cachea *wait_cache; /* blocks on the wake-up key */
+    struct counters *counters; /* written with the beat */
     struct loop_signal *sigterm, *sigint;
     struct loop_child *children;
     struct loop_timer *beat, *scan, *drain, *again, *ping;
@@ -99,6 +101,8 @@ struct worker {
     int64_t claimant;       /* our number when that began */
     bool waiting;           /* blocked on the wake-up key */
     bool scanning;          /* the scan timer runs */
+    bool left;              /* jobs may wait in kind_waits that others do not know and we do; look there */
+    bool was_left;          /* the last claim did */
     int64_t distrust_until; /* clock_mono: till then the lists may lack ids */
     int64_t claimed_at;     /* clock_mono() of asking */
     int wanted, got;        /* ids the running claim asked for and was given */

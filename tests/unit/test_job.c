@@ -439,8 +439,8 @@ register_worker(void)
 {
     AUTO(dbres) r = NULL;
 
-    if (db_run(db, SQL_worker_register, DB_ARGS(db_text("unit"), db_i64(1), db_i64(1), db_text("0")), &r,
-               NULL) != RC_OK)
+    if (db_run(db, SQL_worker_register,
+               DB_ARGS(db_text("unit"), db_i64(1), db_i64(1), db_text("0"), db_null()), &r, NULL) != RC_OK)
         return 0;
     return dbres_i64(r, 0, 0);
 }

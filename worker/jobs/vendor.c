@@ -54,6 +54,8 @@ vendor_failure(struct job_ctx *ctx, const struct integration *in, const struct f
     *err = r->err;
     if (r->wait_ms > 0) {
         ctx->snooze_ms = r->wait_ms;
+        ctx_note(ctx, COUNTER_budget_waits, "snoozed", 1);
+        ctx_note(ctx, COUNTER_budget_wait_ms, "snoozed", r->wait_ms);
         return OUTCOME_SNOOZE;
     }
     if (r->rc == RC_DENIED && r->status == 401) {

@@ -26,7 +26,7 @@ list(struct cli *c)
         { "STATE", "state", SHOW_STATE, 0 },    { "INTEGRATION", "integration", SHOW_TEXT, 0 },
         { "TRIES", "attempt", SHOW_NUMBER, 0 }, { "MADE", "created_at", SHOW_WHEN, 0 },
         { "ENDED", "ended_at", SHOW_WHEN, 0 },  { "FETCHED", "progress.fetched", SHOW_NUMBER, 0 },
-        { "ERROR", "error", SHOW_TEXT, 60 },
+        { "ERROR", "error", SHOW_TEXT, 60 },    { "WAITING FOR", "waiting_for", SHOW_TEXT, 60 },
     };
     static const char *const plain[] = { "state", "kind", "queue", "integration", "parent" };
     struct buf path = path_begin("/api/v1/jobs");
@@ -62,6 +62,7 @@ show_human(struct cli *c, const json_t *job)
         { "kind", "kind", SHOW_TEXT, 0 },
         { "state", "state", SHOW_STATE, 0 },
         { "error", "error", SHOW_TEXT, 0 },
+        { "waiting for", "waiting_for", SHOW_TEXT, 0 },
         { "integration", "integration", SHOW_TEXT, 0 },
         { "queue", "queue", SHOW_TEXT, 0 },
         { "arguments", "args", SHOW_JSON, 0 },
