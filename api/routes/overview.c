@@ -325,7 +325,8 @@ put_rest(struct request *rq, const struct overview *o, int64_t limit, json_t *j,
     enum rc rc;
 
     if ((rc = db_run(rq->db, SQL_overview_sums, DB_ARGS(db_i64(COUNT_MAX)), &sums, err)) != RC_OK ||
-        (rc = db_run(rq->db, SQL_overview_longest, DB_ARGS(db_i64(limit), db_i64(COUNT_MAX)), &longest, err)) != RC_OK ||
+        (rc = db_run(rq->db, SQL_overview_longest, DB_ARGS(db_i64(limit), db_i64(COUNT_MAX)), &longest,
+                     err)) != RC_OK ||
         (rc = db_run(rq->db, SQL_pause_list, DB_NO_ARGS, &pauses, err)) != RC_OK ||
         (rc = tenants_json(rq, o, pauses, (size_t)limit, now, &tenants, err)) != RC_OK)
         return rc;
