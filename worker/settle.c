@@ -157,8 +157,17 @@ on_done_settled(void *arg, enum rc rc, const struct dbres *res, const struct err
     on_settled(arg, rc, res, err);
 }
 
+static int
+compare_ids(const void *a, const void *b)
+{
+    const struct settlement *x = a, *y = b;
+
+    return (x->job->id > y->job->id) - (x->job->id < y->job->id);
+}
+
 /* What goes with the next statement, which is of one worker: after a burial, jobs claimed under the old id
- * are refused by themselves. */
+ * are refused by themselves. By id, as all statements lock rows: two that meet wait, but not for each other.
+ */
 static size_t
 next_lot(const struct worker *w, struct settlement s[static BATCH_MAX])
 {
@@ -173,6 +182,7 @@ next_lot(const struct worker *w, struct settlement s[static BATCH_MAX])
                                     .error = e->error,
                                     .touched = e->touched };
     }
+    qsort(s, n, sizeof *s, compare_ids);
     return n;
 }
 
