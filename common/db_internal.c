@@ -101,7 +101,7 @@ db_conn_start(const struct db_conf *c)
 #define BY_INDEX                                                                                   \
     ", set_config('enable_seqscan', 'off', false), set_config('enable_bitmapscan', 'off', false)," \
     " set_config('enable_hashjoin', 'off', false), set_config('enable_mergejoin', 'off', false),"  \
-    " set_config('jit', 'off', false)"
+    " set_config('jit', 'off', false), set_config('plan_cache_mode', 'force_generic_plan', false)"
 
 void
 db_conf_session_sql(const struct db_conf *c, struct buf *out)
