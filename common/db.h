@@ -32,6 +32,10 @@ struct db_options {
      * of whose statements have an index. A queue's table is empty one minute and full the next, and no
      * statistics keep up with that. */
     bool by_index;
+    /* A statement is planned once, and not anew for the arrays at hand, which can take longer than to run it.
+     * For sessions of whose statements each has but one way in, whatever a table holds when they are planned:
+     * no joins between a table and the arguments, but `id = ANY (...)`. */
+    bool one_plan;
 };
 
 struct db;

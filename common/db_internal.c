@@ -46,6 +46,7 @@ db_conf_init(struct db_conf *c, const char *url, const struct db_options *o, str
         .idle_tx_timeout_ms = timeout_or(o->idle_tx_timeout_ms, IDLE_TX_TIMEOUT_MS),
         .relaxed_commit = o->relaxed_commit,
         .by_index = o->by_index,
+        .one_plan = o->one_plan,
     };
     /* libpq takes a text without "=" and "://" for a database's name, which is never what a URL was meant to
      * be */
@@ -101,7 +102,8 @@ db_conn_start(const struct db_conf *c)
 #define BY_INDEX                                                                                   \
     ", set_config('enable_seqscan', 'off', false), set_config('enable_bitmapscan', 'off', false)," \
     " set_config('enable_hashjoin', 'off', false), set_config('enable_mergejoin', 'off', false),"  \
-    " set_config('jit', 'off', false), set_config('plan_cache_mode', 'force_generic_plan', false)"
+    " set_config('jit', 'off', false)"
+#define ONE_PLAN ", set_config('plan_cache_mode', 'force_generic_plan', false)"
 
 void
 db_conf_session_sql(const struct db_conf *c, struct buf *out)
@@ -112,10 +114,10 @@ db_conf_session_sql(const struct db_conf *c, struct buf *out)
         " set_config('DateStyle', 'ISO', false), set_config('bytea_output', 'hex', false),"
         " set_config('client_min_messages', 'warning', false),"
         " set_config('statement_timeout', '%d', false), set_config('lock_timeout', '%d', false),"
-        " set_config('idle_in_transaction_session_timeout', '%d', false)%s%s",
+        " set_config('idle_in_transaction_session_timeout', '%d', false)%s%s%s",
         c->statement_timeout_ms, c->lock_timeout_ms, c->idle_tx_timeout_ms,
         c->relaxed_commit ? ", set_config('synchronous_commit', 'off', false)" : "",
-        c->by_index ? BY_INDEX : "");
+        c->by_index ? BY_INDEX : "", c->one_plan ? ONE_PLAN : "");
 }
 
 void

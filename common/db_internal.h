@@ -34,7 +34,7 @@ struct db_conf {
     char *url, *app_name;
     int connect_timeout_ms, statement_timeout_ms, lock_timeout_ms,
         idle_tx_timeout_ms; /* the last three: 0 = none */
-    bool relaxed_commit, by_index;
+    bool relaxed_commit, by_index, one_plan;
 };
 enum rc db_conf_init(struct db_conf *c, const char *url, const struct db_options *o, struct err *err);
 void db_conf_fini(struct db_conf *c);

@@ -409,14 +409,16 @@ static enum rc
 make_connections(struct worker *w, struct err *err)
 {
     const char *redis = conf_str(w->conf, "redis-url");
-    struct db_options o = {
-        .app_name = "deskmill-worker", .statement_timeout_ms = 10000, .relaxed_commit = true, .by_index = true
-    };
+    struct db_options o = { .app_name = "deskmill-worker",
+                            .statement_timeout_ms = 10000,
+                            .relaxed_commit = true,
+                            .by_index = true,
+                            .one_plan = true };
     enum rc rc;
 
     if ((rc = dba_create(w->loop, conf_str(w->conf, "database-url"), &o, on_db, w, &w->db, err)) != RC_OK)
         return rc;
-    o.relaxed_commit = false;
+    o.relaxed_commit = o.one_plan = false;
     if ((rc = dba_create(w->loop, conf_str(w->conf, "database-url"), &o, on_write_db, w, &w->write_db,
                          err)) != RC_OK ||
         (rc = cachea_create(w->loop, redis, CACHE_TIMEOUT_MS, on_cache, w, &w->cache, err)) != RC_OK)
