@@ -129,17 +129,38 @@ wants_quotes(const char *s)
     return false;
 }
 
+/* How many characters at `s` stand for themselves, a byte each: nearly all that are ever logged. */
+static size_t
+plain(const char *s)
+{
+    size_t n = 0;
+
+    while (s[n] >= ' ' && s[n] < 0x7f && s[n] != '"' && s[n] != '\\')
+        n++;
+    return n;
+}
+
 static void
 add_string(struct line *l, const char *s)
 {
+    enum { CUT_AT = VALUE_MAX_BYTES - 3 }; /* where "..." still fits */
     char out[VALUE_MAX_BYTES + 8], text[8];
-    size_t left = strlen(s), len = 0, step, cut_at = 0; /* where "..." still fits */
+    size_t left = strlen(s), len = 0, step, cut_at = 0;
     bool quotes = wants_quotes(s);
 
     for (; left > 0; s += step, left -= step) {
-        const char *one = written(s, left, text, &step);
-        size_t n = strlen(one);
+        size_t n = plain(s);
+        bool by_bytes = n > 0 && len <= CUT_AT; /* may be cut anywhere */
+        const char *one = s;
 
+        step = n;
+        if (n == 0) {
+            one = written(s, left, text, &step);
+            n = strlen(one);
+        } else if (by_bytes && len + n > VALUE_MAX_BYTES) {
+            memcpy(out + len, s, CUT_AT - len);
+            cut_at = CUT_AT;
+        }
         if (len + n > VALUE_MAX_BYTES) {
             memcpy(out + cut_at, "...", 3);
             len = cut_at + 3;
@@ -147,8 +168,10 @@ add_string(struct line *l, const char *s)
         }
         memcpy(out + len, one, n);
         len += n;
-        if (len <= VALUE_MAX_BYTES - 3)
+        if (len <= CUT_AT)
             cut_at = len;
+        else if (by_bytes)
+            cut_at = CUT_AT;
     }
     if (quotes)
         add_text(l, "\"");
