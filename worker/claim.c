@@ -240,8 +240,9 @@ on_rows(void *arg, enum rc rc, const struct dbres *res, const struct err *err)
 static void
 claim_from_rows(struct worker *w)
 {
+    w->batch++;
     dba_run(w->db, SQL_job_claim_rows,
-            DB_ARGS(db_i64(w->id), db_i64(w->wanted), db_texts(w->kinds, w->kinds_n), db_i64(++w->batch),
+            DB_ARGS(db_i64(w->id), db_i64(w->wanted), db_texts(w->kinds, w->kinds_n), db_i64(w->batch),
                     db_i64(w->epoch_floor)),
             on_rows, w);
 }

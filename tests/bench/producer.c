@@ -285,7 +285,8 @@ main(int argc, char **argv)
     m = read_mode(argc - optind, argv + optind, numbers);
     if (database == NULL || redis == NULL)
         usage();
-    if (db_create(database, &(struct db_options){ .app_name = "bench-producer", .by_index = true }, &p.db, &err) != RC_OK ||
+    if (db_create(database, &(struct db_options){ .app_name = "bench-producer", .by_index = true }, &p.db,
+                  &err) != RC_OK ||
         db_connect(p.db, &err) != RC_OK || cache_create(redis, 60000, &p.cache, &err) != RC_OK)
         die(&err);
     start = clock_mono();

@@ -81,8 +81,9 @@ claim_as(int64_t by, const int64_t *ids, size_t n, struct job *job)
     AUTO(dbres) r = NULL;
     struct err err = { 0 };
 
+    batch++;
     if (db_run(db, SQL_job_claim,
-               DB_ARGS(db_i64(by), db_i64s(ids, n), db_texts(kinds, 5), db_i64(++batch), db_i64(0)), &r,
+               DB_ARGS(db_i64(by), db_i64s(ids, n), db_texts(kinds, 5), db_i64(batch), db_i64(0)), &r,
                &err) != RC_OK)
         fail_msg("%s", err.text);
     if (dbres_rows(r) > 0 && job != NULL)
@@ -96,13 +97,15 @@ settle(struct job *job, enum outcome outcome, int64_t delay_ms, const char *erro
 {
     AUTO(settle_args) a = NULL;
     AUTO(dbres) r = NULL;
-    struct settlement s = {
-        .job = job, .outcome = outcome, .delay_ms = delay_ms, .error = error, .touched = true
-    };
+    struct settlement s = { .job = job,
+                            .outcome = outcome,
+                            .delay_ms = delay_ms,
+                            .error = error,
+                            .touched = job->integration_id != 0 };
     const struct db_arg *args;
-    enum sql_id id;
+    enum sql_id id = SQL_job_settle;
     struct err err = { 0 };
-    size_t n;
+    size_t n = 0;
 
     assert_int_equal(settle_args_create(job->worker_id, &s, 1, &(int64_t){ job->batch }, 1, &a, NULL), RC_OK);
     args = settle_args_get(a, &id, &n);
@@ -451,7 +454,7 @@ jobs_that_their_worker_does_not_know_go_back(void **state)
 {
     AUTO(dbres) r = NULL;
     int64_t known = 0, ids[2];
-    struct job job;
+    struct job job = { 0 };
 
     (void)state;
     for (size_t i = 0; i < 2; i++)
@@ -476,9 +479,10 @@ a_claim_gives_no_epoch_below_the_least(void **state)
     AUTO(dbres) r = NULL;
 
     (void)state;
+    batch++;
     assert_int_equal(
         db_run(db, SQL_job_claim,
-               DB_ARGS(db_i64(worker), db_i64s(&id, 1), db_texts(kinds, 1), db_i64(++batch), db_i64(7)), &r,
+               DB_ARGS(db_i64(worker), db_i64s(&id, 1), db_texts(kinds, 1), db_i64(batch), db_i64(7)), &r,
                NULL),
         RC_OK);
     assert_int_equal(dbres_i64(r, 0, 1), 7);

@@ -130,7 +130,7 @@ a_child_and_its_parent_miss_nothing(void **state)
     struct lane *l = make();
     const struct lane_result *r;
     uint32_t seen = 0, asked = 0;
-    int nudges[2], go[2], status;
+    int nudges[2] = { -1, -1 }, go[2] = { -1, -1 }, status;
     char c;
     pid_t pid;
 

@@ -265,7 +265,7 @@ a_push_without_memory_drops_the_generation_and_wakes_a_worker(void **state)
     const struct queue_item refused = {
         .job_id = 2, .integration_id = 1, .queue = QUEUE_LIVE, .priority = 1
     };
-    int64_t ids[10];
+    int64_t ids[10] = { 0 };
     enum rc rc;
 
     (void)state;

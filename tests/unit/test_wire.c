@@ -91,7 +91,7 @@ a_job_too_large_for_a_packet_is_refused(void **state)
 {
     char *args = malloc(300000);
     struct err err = { 0 };
-    struct job big, small = sample(1, (char[]){ "{}" }), got;
+    struct job big, small = sample(1, (char[]){ "{}" }), got = { 0 };
     uint32_t number;
 
     (void)state;
