@@ -81,6 +81,8 @@ claim_as(int64_t by, const int64_t *ids, size_t n, struct job *job)
     AUTO(dbres) r = NULL;
     struct err err = { 0 };
 
+    if (job != NULL)
+        *job = (struct job){ 0 };
     batch++;
     if (db_run(db, SQL_job_claim,
                DB_ARGS(db_i64(by), db_i64s(ids, n), db_texts(kinds, 5), db_i64(batch), db_i64(0)), &r,
