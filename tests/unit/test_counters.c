@@ -9,12 +9,7 @@ static struct db *db;
 static int64_t
 value(const char *sql)
 {
-    AUTO(dbres) r = NULL;
-    struct err err = { 0 };
-
-    if (db_exec_text(db, sql, &r, &err) != RC_OK)
-        fail_msg("%s: %s", sql, err.text);
-    return dbres_rows(r) > 0 ? dbres_i64(r, 0, 0) : -1;
+    return testdb_value(db, sql);
 }
 
 #define START()                           \

@@ -8,6 +8,7 @@
 
 #include "common/db.h"
 #include "common/migrate.h"
+#include "tests/unit/tables.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -65,6 +66,18 @@ testdb_make(void)
         return 0;
     (void)fprintf(stderr, "testdb: %s\n", err.text);
     return -1;
+}
+
+/* The first column of the statement's first row, -1 if it has none. Fails the test if Postgres refuses it. */
+static inline int64_t
+testdb_value(struct db *db, const char *sql)
+{
+    AUTO(dbres) r = NULL;
+    struct err err = { 0 };
+
+    if (db_exec_text(db, sql, &r, &err) != RC_OK)
+        fail_msg("%s: %s", sql, err.text);
+    return dbres_rows(r) > 0 ? dbres_i64(r, 0, 0) : -1;
 }
 
 static inline void
