@@ -339,8 +339,9 @@ fate_of(const struct settlement *s)
     }
 }
 
-bool
-settlement_is_plain(const struct settlement *s)
+/* One for job_settle_done. */
+static bool
+is_plain(const struct settlement *s)
 {
     return s->outcome == OUTCOME_DONE && !s->touched && s->error == NULL;
 }
@@ -376,7 +377,7 @@ settle_args_create(int64_t worker_id, const struct settlement *s, size_t n, cons
     for (size_t i = 0; i < n; i++) {
         struct fate f = fate_of(&s[i]);
 
-        a->plain = a->plain && settlement_is_plain(&s[i]);
+        a->plain = a->plain && is_plain(&s[i]);
         a->ids[i] = s[i].job->id;
         a->epochs[i] = s[i].job->epoch;
         a->states[i] = f.state;

@@ -107,8 +107,6 @@ AUTO_DEFINE(settle_args)
 enum rc settle_args_create(int64_t worker_id, const struct settlement *s, size_t n, const int64_t *over,
                            size_t over_n, struct settle_args **out, struct err *err);
 const struct db_arg *settle_args_get(const struct settle_args *a, enum sql_id *id, size_t *n);
-/* Whether it is one for job_settle_done. */
-bool settlement_is_plain(const struct settlement *s);
 
 /* Rows of job_unblock, job_settle (those that went back to queued), job_promote, job_reap ...: columns id,
  * queue, integration_id, priority. *out is the caller's to free(). */
